@@ -1,0 +1,110 @@
+//! Diagnostics as people read them: in the manner of rustc.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
+
+use super::{Code, Diagnostic, Diagnostics, Severity};
+use crate::source::{Source, Span};
+
+/// All diagnostics in the order of the file, each followed by an empty line.
+#[must_use]
+pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let lines = Lines::of(source.text());
+    let mut out = String::new();
+    for diagnostic in diagnostics.sorted() {
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines)]));
+    }
+    out
+}
+
+/// "2 errors, 1 warning", or `None` when there is nothing to count.
+#[must_use]
+pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
+    let count = |severity| diagnostics.sorted().iter().filter(|it| it.code.severity() == severity).count();
+    let plural = |n: usize, word: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        n => Some(format!("{n} {word}s")),
+    };
+    let parts: Vec<_> = [plural(count(Severity::Error), "error"), plural(count(Severity::Warning), "warning")]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines) -> Group<'a> {
+    let level = match diagnostic.code.severity() {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.as_str());
+    let mut elements: Vec<Element<'a>> = Vec::new();
+    if let Some(primary) = &diagnostic.primary
+        && diagnostic.code == Code::SecretInFile
+    {
+        // The line itself must not reach a terminal's history or the log of a CI job.
+        let (line, column) = source.line_column(primary.span);
+        elements.push(Origin::path(source.name()).line(line).char_column(column).into());
+    } else if let Some(primary) = &diagnostic.primary {
+        let spans = std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span);
+        let window = lines.window(source.text(), spans);
+        let shift = |span: Span| {
+            // A mark needs a place to stand, also at the end of the file or of a line.
+            let start = span.start.clamp(window.start, window.end) - window.start;
+            start..(span.end.clamp(window.start, window.end) - window.start).max(start)
+        };
+        let mut snippet = Snippet::source(source.slice(window))
+            .path(source.name())
+            .line_start(lines.number(window.start))
+            .annotation(AnnotationKind::Primary.span(shift(primary.span)).label(printable(&primary.text)));
+        for label in &diagnostic.context {
+            snippet = snippet.annotation(AnnotationKind::Context.span(shift(label.span)).label(printable(&label.text)));
+        }
+        elements.push(snippet.into());
+    }
+    elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
+    title.elements(elements)
+}
+
+/// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
+/// direction of a line is shown by its number.
+fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c != '\n' && c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !text.contains(hidden) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// Where each line starts: found once, so that many messages about a large file stay cheap.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The index of the line that holds this byte.
+    fn index(&self, at: usize) -> usize {
+        self.0.partition_point(|&start| start <= at) - 1
+    }
+
+    fn number(&self, at: usize) -> usize {
+        self.index(at) + 1
+    }
+
+    /// The whole lines that these spans touch.
+    fn window(&self, text: &str, spans: impl Iterator<Item = Span>) -> Span {
+        let (first, last) = spans.fold((usize::MAX, 0), |(first, last), span| {
+            (first.min(self.index(span.start)), last.max(self.index(span.end.max(span.start))))
+        });
+        Span::new(self.0[first], self.0.get(last + 1).copied().unwrap_or(text.len()))
+    }
+}

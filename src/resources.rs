@@ -1,0 +1,44 @@
+//! `render`: writes a [`ClusterModel`] down. Nothing is decided here.
+//!
+//! Kinds that Kubernetes owns are `k8s_openapi` structs, kinds that others own are a template and
+//! a view. Both leave through [`crate::yaml`]. To add a kind: its file here, a template if it is
+//! not Kubernetes' own, a line in [`PHASES`] at its place in the order of application, a golden
+//! case.
+
+mod apps;
+mod dns;
+mod entries;
+mod ingress;
+mod install;
+mod kustomization;
+mod namespaces;
+mod runbook;
+mod secrets;
+mod template;
+
+use crate::bundle::Bundle;
+use crate::model::ClusterModel;
+
+/// What writes the files of a bundle, in the order in which their objects are applied.
+const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 9] = [
+    namespaces::write,
+    secrets::write,
+    install::write,
+    entries::write,
+    dns::write,
+    apps::write,
+    ingress::write,
+    // Both list what the others wrote.
+    kustomization::write,
+    runbook::write,
+];
+
+/// Writes one cluster's bundle.
+#[must_use]
+pub fn render(model: &ClusterModel<'_>) -> Bundle {
+    let mut bundle = Bundle::default();
+    for write in PHASES {
+        write(model, &mut bundle);
+    }
+    bundle
+}

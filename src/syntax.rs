@@ -1,0 +1,171 @@
+//! `parse`: from text to what is written, in the right shape. YAML is known here, meaning is not.
+//!
+//! Two readers see the same text: serde_yaml gives the values, [`tree`] their places. serde_yaml
+//! is archived upstream; this file and `shape` are all that would change with another reader.
+
+mod secret;
+mod shape;
+mod spec;
+mod tree;
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_yaml::Value;
+
+pub use shape::{Many, Short};
+pub use spec::*;
+pub use tree::{Node, Place};
+
+use crate::diag::{Code, Diagnostics, Reported, nearest};
+use crate::source::{Source, Span};
+
+/// The largest file that is read, in bytes: 10,000 services with their workloads take a tenth.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// What is written, and where.
+#[derive(Debug)]
+pub struct Document {
+    /// The values.
+    pub spec: TopologySpec,
+    root: Arc<Node>,
+}
+
+impl Document {
+    /// The place of the whole document.
+    #[must_use]
+    pub fn place(&self) -> Place<'_> {
+        Place::root(&self.root)
+    }
+}
+
+/// Turns the bytes of a file into a source; a byte order mark is dropped.
+///
+/// # Errors
+/// When the bytes are too many or no text.
+pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Source, (Source, Reported)> {
+    let nothing = || Source::new(name, "");
+    if bytes.len() > MAX_BYTES {
+        let message = format!("the topology is larger than {} MiB", MAX_BYTES >> 20);
+        let help = "is this the right file?";
+        return Err((nothing(), diags.error(Code::TooLarge, message).at(Span::default(), "").help(help).reported()));
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes()[..valid].iter().filter(|&&b| b == b'\n').count();
+            let message =
+                format!("the topology is not UTF-8: line {line} holds the byte 0x{:02x}", error.as_bytes()[valid]);
+            let help = "save the file as UTF-8";
+            return Err((nothing(), diags.error(Code::NotText, message).at(Span::default(), "").help(help).reported()));
+        }
+    };
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
+    if let Some(at) = text.find(control) {
+        let line = 1 + text[..at].matches('\n').count();
+        let character = text[at..].chars().next().unwrap_or_default();
+        let message = format!("line {line} holds the control character {}", character.escape_unicode());
+        let help = "YAML is plain text; in a quoted value a control character is written as an escape: \"\\e\"";
+        return Err((nothing(), diags.error(Code::NotText, message).at(Span::default(), "").help(help).reported()));
+    }
+    Ok(Source::new(name, text))
+}
+
+/// Reads a topology.
+///
+/// # Errors
+/// When the text is no YAML or has the wrong shape; every place is reported.
+pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Reported> {
+    let root = tree::read(source, diags)?;
+    let value = values(source, diags)?;
+    let spec = topology(source, &value, Place::root(&root), diags);
+    diags.check()?;
+    Ok(Document { spec, root })
+}
+
+fn values(source: &Source, diags: &mut Diagnostics) -> Result<Value, Reported> {
+    let mut refuse = |error: &serde_yaml::Error| {
+        let at = error.location().map_or(0, |it| it.index().min(source.text().len()));
+        let at = (0..=at).rev().find(|&it| source.text().is_char_boundary(it)).unwrap_or(0);
+        tree::invalid_yaml(source, at, &error.to_string(), diags)
+    };
+    let mut value: Value = serde_yaml::from_str(source.text()).map_err(|error| refuse(&error))?;
+    value.apply_merge().map_err(|error| refuse(&error))?;
+    Ok(value)
+}
+
+/// The top level is read by hand, so that each entry is reported on its own.
+fn topology(source: &Source, value: &Value, root: Place<'_>, diags: &mut Diagnostics) -> TopologySpec {
+    const FIELDS: [&str; 7] = ["version", "allow", "mesh", "clusters", "services", "externals", "ingress"];
+    let mut spec = TopologySpec::default();
+    let Value::Mapping(top) = value else {
+        diags
+            .error(Code::WrongType, "a topology is a map")
+            .at(root.value(), "")
+            .help("start with `version: 1`, `clusters:` and `services:`; `meshlatch init` writes an example");
+        return spec;
+    };
+    for (name, place) in root.entries().filter(|(name, _)| !FIELDS.contains(name)) {
+        let help = match nearest(name, FIELDS) {
+            Some(near) => format!("a field with a similar name exists: `{near}`"),
+            None => format!("the fields here are {}", FIELDS.map(|it| format!("`{it}`")).join(", ")),
+        };
+        diags.error(Code::UnknownField, format!("there is no field `{name}` here")).at(place.key(), "").help(help);
+    }
+    version(top.get("version"), root, diags);
+    let part = |name: &str| top.get(name).filter(|it| !it.is_null()).zip(root.find(name));
+    if let Some((value, place)) = part("allow") {
+        spec.allow = shape::read::<Many<String>>(source, value, place, diags).unwrap_or_default().0;
+    }
+    if let Some((value, place)) = part("mesh") {
+        spec.mesh = shape::read(source, value, place, diags).unwrap_or_default();
+    }
+    spec.clusters = entries(source, part("clusters"), diags);
+    spec.services = entries(source, part("services"), diags);
+    spec.externals = entries(source, part("externals"), diags);
+    spec.ingress = entries(source, part("ingress"), diags);
+    spec
+}
+
+fn version(value: Option<&Value>, root: Place<'_>, diags: &mut Diagnostics) {
+    match value {
+        None => {
+            diags
+                .error(Code::MissingField, "the field `version` is missing")
+                .at(root.value(), "")
+                .help("begin the file with `version: 1`");
+        }
+        Some(version) if version.as_u64() == Some(1) => {}
+        Some(_) => {
+            diags
+                .error(Code::UnknownVersion, "this compiler reads version 1 of a topology")
+                .at(root.get("version").value(), "")
+                .help("write `version: 1`");
+        }
+    }
+}
+
+fn entries<'a, T: Deserialize<'a>>(
+    source: &'a Source,
+    part: Option<(&'a Value, Place<'a>)>,
+    diags: &mut Diagnostics,
+) -> IndexMap<String, T> {
+    let Some((value, place)) = part else { return IndexMap::new() };
+    let Value::Mapping(map) = value else {
+        diags
+            .error(Code::WrongType, "expected a map of names to their descriptions")
+            .at(place.value(), "")
+            .help("write `name:` and below it, indented, what there is to say of it");
+        return IndexMap::new();
+    };
+    place
+        .entries()
+        .filter_map(|(name, place)| {
+            let value = map.get(name)?;
+            shape::read(source, value, place, diags).map(|it| (name.to_owned(), it))
+        })
+        .collect()
+}

@@ -1,0 +1,29 @@
+//! Istio 1.4: the first release of this line. Helm values; no istiod yet.
+
+use super::{InstallFormat, Istio, Release, Search, StrictMtls, TrustDomain};
+
+pub(super) const ISTIO: Istio = Istio {
+    minor: Release::minor(1, 4),
+    patches: (0, 10),
+    broken: &[],
+    tested_on: (Release::minor(1, 13), Release::minor(1, 15)),
+    // v1beta1 CustomResourceDefinitions and webhooks.
+    refused_by: Release::minor(1, 22),
+    networking: "networking.istio.io/v1alpha3",
+    strict_mtls: StrictMtls::Value,
+    install: InstallFormat::HelmValues,
+    any_suffix: false,
+    names_suffix: false,
+    control_plane_security: true,
+    self_signed: true,
+    search: Search::WithNamespace,
+    addons: true,
+    router_mode: false,
+    gateway_sds: true,
+    rewrites_probes: false,
+    app_protocol: false,
+    trust_domain: TrustDomain::Values,
+    status_port: 15020,
+    web_ports: (80, 443),
+    uninstall: false,
+};

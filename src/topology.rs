@@ -1,0 +1,452 @@
+//! `resolve`: from what is written to what is meant. Every reference leads somewhere, every rule
+//! holds; after this stage only the allocation of virtual IPs can still fail.
+//!
+//! The rules live in [`rules`], one family a file. Each takes what is written with its place and
+//! gives back the resolved part, or has said why not.
+
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use indexmap::IndexMap;
+use ipnet::{IpNet, Ipv4Net};
+
+pub use rules::form::Form;
+
+use crate::diag::{Code, Diagnostics, Reported};
+use crate::inputs::Inputs;
+use crate::source::Span;
+use crate::syntax::{Addon, Document, ForwarderSpec, Provider, WorkloadSpec};
+use crate::target::{Istio, Release};
+
+/// The whole mesh, with every reference resolved.
+#[derive(Debug)]
+pub struct Topology {
+    /// What holds for all clusters.
+    pub mesh: Mesh,
+    /// By [`ClusterId`], in the order of the file.
+    pub clusters: Vec<Cluster>,
+    /// By [`ServiceId`], in the order of the file.
+    pub services: Vec<Service>,
+    /// In the order of the file.
+    pub externals: Vec<External>,
+    /// In the order of the file.
+    pub ingresses: Vec<Ingress>,
+    /// By [`ClusterId`].
+    pub views: Vec<View>,
+}
+
+/// What one cluster has to do with the services: an index of the lists above.
+#[derive(Debug, Default)]
+pub struct View {
+    /// What it runs.
+    pub local: Vec<ServiceId>,
+    /// What it calls and does not run, with the ports that are called.
+    pub outgoing: BTreeMap<ServiceId, BTreeSet<usize>>,
+    /// The clusters that call into it.
+    pub callers: BTreeSet<ClusterId>,
+}
+
+/// Index of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub usize);
+
+/// Index of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub usize);
+
+/// What holds for all clusters.
+#[derive(Debug)]
+pub struct Mesh {
+    /// `global`.
+    pub suffix: String,
+    /// `cluster.local`.
+    pub trust_domain: String,
+    /// Where virtual IPs are taken from.
+    pub virtual_range: Ipv4Net,
+    /// Where the range is written, or the whole `mesh`.
+    pub virtual_range_at: Span,
+}
+
+/// One cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// A DNS label, unique.
+    pub name: String,
+    /// Where it is declared.
+    pub at: Span,
+    /// The `kubectl` context of the RUNBOOK's commands.
+    pub context: String,
+    /// The exact release.
+    pub istio: Release,
+    /// What is known of it.
+    pub target: &'static Istio,
+    /// The Kubernetes release, if written.
+    pub kubernetes: Option<Release>,
+    /// Where others reach it; there is one if anybody calls in.
+    pub gateway: Option<Gateway>,
+    /// How the suffix is resolved; there is one if anybody calls out.
+    pub dns: Option<Dns>,
+    /// Addresses in use.
+    pub ranges: Ranges,
+    /// `region/zone/subzone`.
+    pub locality: Option<String>,
+    /// In alphabetical order.
+    pub addons: Vec<Addon>,
+    /// Whether Istio's egress gateway is installed.
+    pub egress_gateway: bool,
+    /// Labels of the gateway that serves the outside.
+    pub ingress_selector: IndexMap<String, String>,
+    /// Where the certificates come from.
+    pub trust: Trust,
+}
+
+/// Where other clusters reach a cluster.
+#[derive(Debug)]
+pub struct Gateway {
+    /// IP, name, or not known yet.
+    pub address: Address,
+    /// The port to connect to.
+    pub port: u16,
+    /// The node port of 15443, if nodes are reached directly.
+    pub node_port: Option<u16>,
+    /// Whether the install file asks for the address.
+    pub pin: bool,
+}
+
+/// An address others connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// An IP.
+    Ip(IpAddr),
+    /// A DNS name.
+    Name(String),
+    /// Not known yet.
+    Pending,
+}
+
+/// How names of the suffix are resolved in a cluster.
+#[derive(Debug)]
+pub struct Dns {
+    /// What serves the cluster's DNS.
+    pub provider: Provider,
+    /// The ClusterIP of the server that knows the suffix; `None` if it is not known yet.
+    pub address: Option<Ipv4Addr>,
+    /// Which server that is.
+    pub server: DnsServer,
+    /// Whether the cluster's CoreDNS is too old for `forward`.
+    pub old_coredns: bool,
+    /// NodeLocal DNSCache's own address.
+    pub local_address: Option<IpAddr>,
+    /// Whether pods try short names too.
+    pub search: bool,
+    /// What the cluster's DNS already has, if it was said.
+    pub existing: Option<ExistingDns>,
+}
+
+/// Which server knows the names of the suffix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsServer {
+    /// Istio's own.
+    Istiocoredns,
+    /// A small CoreDNS of the bundle, from this image.
+    Coredns {
+        /// Registry, name and tag.
+        image: String,
+    },
+}
+
+/// What a provider's DNS already has, to be kept.
+#[derive(Debug)]
+pub enum ExistingDns {
+    /// kube-dns.
+    KubeDns {
+        /// Domain to servers.
+        stub_domains: IndexMap<String, Vec<String>>,
+        /// Upstream name servers, if any are set.
+        upstream_nameservers: Vec<String>,
+    },
+    /// A whole Corefile.
+    Corefile(String),
+    /// The keys of AKS's `coredns-custom`.
+    Custom(IndexMap<String, String>),
+    /// OpenShift's forwarders.
+    Servers(Vec<ForwarderSpec>),
+}
+
+/// Address ranges in use in a cluster.
+#[derive(Debug, Default)]
+pub struct Ranges {
+    /// Every declared range: what it is for, the range, where it is written.
+    pub all: Vec<(&'static str, IpNet, Span)>,
+}
+
+/// Where the secret `cacerts` comes from.
+#[derive(Debug)]
+pub struct Trust {
+    /// SHA-256 of the root, in the spelling of openssl, if given.
+    pub root_fingerprint: Option<String>,
+    /// Files or a secret store.
+    pub origin: TrustOrigin,
+}
+
+/// What the secret `cacerts` is made from.
+#[derive(Debug)]
+pub enum TrustOrigin {
+    /// Four PEM files in this folder.
+    Files(String),
+    /// A key of a secret store.
+    ExternalSecret {
+        /// Name of the store.
+        store: String,
+        /// Its kind.
+        kind: String,
+        /// The key.
+        key: String,
+    },
+}
+
+/// One service.
+#[derive(Debug)]
+pub struct Service {
+    /// Its key in the topology.
+    pub key: String,
+    /// Where it is declared.
+    pub at: Span,
+    /// Its name in Kubernetes.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The clusters that run it; never empty, in the order of the topology's clusters.
+    pub placement: Vec<ClusterId>,
+    /// What it listens on.
+    pub ports: Vec<Port>,
+    /// The ServiceAccount of its pods.
+    pub service_account: String,
+    /// Labels of its objects and pods.
+    pub labels: IndexMap<String, String>,
+    /// Annotations of its pods.
+    pub annotations: IndexMap<String, String>,
+    /// Labels that select its pods.
+    pub selector: IndexMap<String, String>,
+    /// Who it calls.
+    pub calls: Vec<Call>,
+    /// What the bundle holds of it.
+    pub workload: Workload,
+    /// A pinned virtual IP and where it is written.
+    pub virtual_ip: Option<(Ipv4Addr, Span)>,
+    /// Whether a cluster that does not run it calls it.
+    pub called_from_afar: bool,
+}
+
+/// What the bundle holds of a service beside mesh objects.
+#[derive(Debug)]
+pub enum Workload {
+    /// ServiceAccount, Service and Deployment.
+    Deployment(Box<WorkloadSpec>),
+    /// The Service; the Deployment comes from elsewhere.
+    ServiceOnly,
+    /// Nothing; Service and Deployment come from elsewhere.
+    Elsewhere,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// `grpc`.
+    pub name: String,
+    /// Of the Service.
+    pub number: u16,
+    /// Of the container.
+    pub target: TargetPort,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Whether the Service must say the protocol beside the name.
+    pub app_protocol: bool,
+}
+
+/// A port of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By name.
+    Name(String),
+}
+
+pub use rules::protocol::{Family, Protocol};
+
+/// A declared call.
+#[derive(Debug)]
+pub struct Call {
+    /// Who is called.
+    pub callee: ServiceId,
+    /// Index into the callee's ports.
+    pub port: usize,
+    /// Variables that carry the address.
+    pub variables: Vec<Variable>,
+    /// Where it is declared.
+    pub at: Span,
+}
+
+/// An environment variable that carries an address.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub form: Form,
+}
+
+/// A host outside the mesh.
+#[derive(Debug)]
+pub struct External {
+    /// Its key in the topology and the name of its entry.
+    pub name: String,
+    /// Where it is declared.
+    pub at: Span,
+    /// The namespace of its entry.
+    pub namespace: String,
+    /// Its names.
+    pub hosts: Vec<String>,
+    /// Its ports.
+    pub ports: Vec<Port>,
+    /// Its addresses, if given.
+    pub addresses: Vec<IpNet>,
+    /// The clusters that run a caller.
+    pub clusters: Vec<ClusterId>,
+}
+
+/// What can be reached from outside.
+#[derive(Debug)]
+pub struct Ingress {
+    /// Its key in the topology and the name of its objects.
+    pub name: String,
+    /// Where it is declared.
+    pub at: Span,
+    /// The service behind it.
+    pub service: ServiceId,
+    /// Index into the service's ports.
+    pub port: usize,
+    /// The clusters whose gateway serves it.
+    pub clusters: Vec<ClusterId>,
+    /// The host names.
+    pub hosts: Vec<String>,
+    /// The port the gateway listens on.
+    pub listen: u16,
+    /// TLS: the name of the secret, and whether HTTP is redirected.
+    pub tls: Option<(String, bool)>,
+    /// Prefixes of paths; empty for all.
+    pub paths: Vec<String>,
+}
+
+impl Topology {
+    /// The cluster of this id.
+    #[must_use]
+    pub fn cluster(&self, id: ClusterId) -> &Cluster {
+        &self.clusters[id.0]
+    }
+
+    /// The service of this id.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> &Service {
+        &self.services[id.0]
+    }
+
+    /// All cluster ids in the order of the file.
+    pub fn cluster_ids(&self) -> impl Iterator<Item = ClusterId> + use<> {
+        (0..self.clusters.len()).map(ClusterId)
+    }
+
+    /// The name a service has everywhere: `cart.shop.global`.
+    #[must_use]
+    pub fn global_host(&self, id: ServiceId) -> String {
+        let service = self.service(id);
+        format!("{}.{}.{}", service.name, service.namespace, self.mesh.suffix)
+    }
+
+    /// The name a service has in its own cluster.
+    #[must_use]
+    pub fn local_host(&self, id: ServiceId) -> String {
+        let service = self.service(id);
+        format!("{}.{}.svc.cluster.local", service.name, service.namespace)
+    }
+
+    /// What a cluster has to do with the services.
+    #[must_use]
+    pub fn view(&self, id: ClusterId) -> &View {
+        &self.views[id.0]
+    }
+}
+
+impl Service {
+    /// Whether this cluster runs it.
+    #[must_use]
+    pub fn runs_in(&self, cluster: ClusterId) -> bool {
+        self.placement.contains(&cluster)
+    }
+}
+
+impl Gateway {
+    /// The port that a caller of another cluster connects to.
+    #[must_use]
+    pub fn dial(&self) -> u16 {
+        self.node_port.unwrap_or(self.port)
+    }
+}
+
+/// Finds out what a document means.
+///
+/// # Errors
+/// When a rule is broken; every broken rule is reported.
+pub fn resolve(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Topology, Reported> {
+    let spec = &document.spec;
+    let place = document.place();
+    rules::allow::check(spec, place, diags);
+    let mesh = rules::mesh::resolve(&spec.mesh, place.get("mesh"), diags);
+    if spec.clusters.is_empty() {
+        diags
+            .error(Code::NoClusters, "the topology has no clusters")
+            .at(place.get("clusters").value(), "")
+            .help("add at least one: `clusters: {east: {istio: \"1.5.2\"}}`");
+    }
+    let clusters = rules::clusters::resolve(spec, &mesh, place.get("clusters"), inputs, diags);
+    let services = rules::services::resolve(spec, &clusters, place.get("services"), diags);
+    let externals = rules::externals::resolve(spec, &mesh, &services, place.get("externals"), diags);
+    let ingresses = rules::ingress::resolve(spec, &clusters, &services, place.get("ingress"), diags);
+    diags.check()?;
+    let views = views(&clusters, &services, &ingresses);
+    let mut topology = Topology { mesh, clusters, services, externals, ingresses, views };
+    // What can be said only of a mesh whose parts are sound.
+    rules::across::check(&mut topology, place, diags);
+    diags.check()?;
+    Ok(topology)
+}
+
+fn views(clusters: &[Cluster], services: &[Service], ingresses: &[Ingress]) -> Vec<View> {
+    let mut views: Vec<View> = clusters.iter().map(|_| View::default()).collect();
+    let mut call = |from: ClusterId, callee: ServiceId, port: usize| {
+        if services[callee.0].runs_in(from) {
+            return;
+        }
+        views[from.0].outgoing.entry(callee).or_default().insert(port);
+        for owner in &services[callee.0].placement {
+            views[owner.0].callers.insert(from);
+        }
+    };
+    for service in services {
+        for from in &service.placement {
+            service.calls.iter().for_each(|it| call(*from, it.callee, it.port));
+        }
+    }
+    for ingress in ingresses {
+        ingress.clusters.iter().for_each(|from| call(*from, ingress.service, ingress.port));
+    }
+    for (index, service) in services.iter().enumerate() {
+        for cluster in &service.placement {
+            views[cluster.0].local.push(ServiceId(index));
+        }
+    }
+    views
+}

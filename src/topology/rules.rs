@@ -1,0 +1,18 @@
+//! The rules of a topology, one family a file.
+
+pub(super) mod across;
+pub(super) mod addresses;
+pub(super) mod allow;
+pub(super) mod clusters;
+pub(super) mod dns;
+pub(super) mod externals;
+pub(super) mod form;
+pub(super) mod ingress;
+pub(super) mod mesh;
+pub(super) mod names;
+pub(super) mod ports;
+pub(super) mod protocol;
+pub(super) mod references;
+pub(super) mod services;
+pub(super) mod trust;
+pub(super) mod workloads;

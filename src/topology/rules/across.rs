@@ -1,0 +1,332 @@
+//! Rules that hold between the parts of a mesh: gateways, names, listeners, membership.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::addresses::overlap;
+use super::services::meet;
+use crate::diag::{Code, Diagnostics};
+use crate::source::Span;
+use crate::syntax::Place;
+use crate::topology::{Address, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
+
+/// Checks the whole and marks the services that are called from afar.
+pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let crossings = crossings(topology);
+    for crossing in &crossings {
+        topology.services[crossing.callee.0].called_from_afar = true;
+    }
+    gateways(topology, &crossings, place, diags);
+    dns(topology, &crossings, diags);
+    ranges(topology, diags);
+    udp(topology, &crossings, diags);
+    membership(topology, place, diags);
+    pinned(topology, diags);
+    names(topology, diags);
+    listeners(topology, diags);
+}
+
+/// A call of a service, or of an ingress, from clusters that do not run the callee.
+struct Crossing {
+    callee: ServiceId,
+    port: usize,
+    caller: String,
+    at: Span,
+    from: Vec<ClusterId>,
+}
+
+fn crossings(topology: &Topology) -> Vec<Crossing> {
+    let away = |callee: ServiceId, clusters: &[ClusterId]| -> Vec<ClusterId> {
+        clusters.iter().copied().filter(|id| !topology.service(callee).runs_in(*id)).collect()
+    };
+    let calls = topology.services.iter().flat_map(|caller| {
+        caller.calls.iter().map(move |call| Crossing {
+            callee: call.callee,
+            port: call.port,
+            caller: format!("`{}`", caller.key),
+            at: call.at,
+            from: away(call.callee, &caller.placement),
+        })
+    });
+    let ingresses = topology.ingresses.iter().map(|ingress| Crossing {
+        callee: ingress.service,
+        port: ingress.port,
+        caller: format!("the ingress `{}`", ingress.name),
+        at: ingress.at,
+        from: away(ingress.service, &ingress.clusters),
+    });
+    calls.chain(ingresses).filter(|it| !it.from.is_empty()).collect()
+}
+
+/// Every cluster that is called into has a gateway, and no two have the same.
+fn gateways(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for crossing in crossings {
+        for owner in &topology.service(crossing.callee).placement {
+            let cluster = topology.cluster(*owner);
+            if cluster.gateway.is_none() && reported.insert(*owner) {
+                diags
+                    .error(
+                        Code::MissingGateway,
+                        format!("`{}` has no gateway, yet other clusters call into it", cluster.name),
+                    )
+                    .at(cluster.at, "no `gateway:` here")
+                    .context(
+                        crossing.at,
+                        format!(
+                            "{} calls `{}` from another cluster",
+                            crossing.caller,
+                            topology.service(crossing.callee).key
+                        ),
+                    )
+                    .help("give the address of its `istio-ingressgateway`, or `gateway: pending` until it has one");
+            }
+        }
+    }
+    let mut seen: BTreeMap<(String, u16), &Cluster> = BTreeMap::new();
+    for cluster in &topology.clusters {
+        let Some(gateway) = &cluster.gateway else { continue };
+        let address = match &gateway.address {
+            Address::Ip(ip) => ip.to_string(),
+            Address::Name(name) => name.clone(),
+            Address::Pending => continue,
+        };
+        let at = place.get("clusters").get(&cluster.name).get("gateway").get("address");
+        if let Address::Ip(IpAddr::V4(ip)) = gateway.address
+            && topology.mesh.virtual_range.contains(&ip)
+        {
+            diags
+                .error(Code::GatewayIsVirtual, format!("the gateway of `{}`, {ip}, lies in the range of virtual IPs", cluster.name))
+                .at(at.value(), "")
+                .context(topology.mesh.virtual_range_at, format!("virtual IPs are taken from {}", topology.mesh.virtual_range))
+                .help("a sidecar would take a call to the gateway for a call to a service; move the range: `mesh: {virtualIPs: …}`");
+        }
+        if let Some(first) = seen.insert((address.clone(), gateway.dial()), cluster) {
+            diags
+                .error(
+                    Code::SharedGateway,
+                    format!("`{}` and `{}` have one gateway, {address}", first.name, cluster.name),
+                )
+                .at(at.value(), "here again")
+                .context(place.get("clusters").get(&first.name).get("gateway").get("address").value(), "first here")
+                .help("each cluster has its own `istio-ingressgateway`; one of the two is a copy");
+        }
+    }
+}
+
+/// Every cluster that calls out can resolve the suffix.
+fn dns(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for crossing in crossings {
+        for from in crossing.from.iter().copied() {
+            let cluster = topology.cluster(from);
+            // An ingress routes by configuration, not by name.
+            if cluster.dns.is_none() && !crossing.caller.starts_with("the ingress") && reported.insert(from) {
+                diags
+                    .error(Code::MissingStubAddress, format!("`{}` cannot resolve `.{}`: it has no `dns:`", cluster.name, topology.mesh.suffix))
+                    .at(cluster.at, "")
+                    .context(crossing.at, format!("{} calls another cluster from here", crossing.caller))
+                    .help("say what serves its DNS and choose an address: `dns: {provider: kube-dns, address: 10.0.0.53}`");
+            }
+        }
+    }
+}
+
+/// Virtual IPs stay clear of what the topology declares; a range half covered deserves a word.
+fn ranges(topology: &Topology, diags: &mut Diagnostics) {
+    let range = IpNet::V4(topology.mesh.virtual_range);
+    for cluster in &topology.clusters {
+        for (what, declared, at) in &cluster.ranges.all {
+            if overlap(declared, &range) {
+                diags
+                    .warning(
+                        Code::VirtualRangeOverlap,
+                        format!(
+                            "the range of {what} of `{}`, {declared}, overlaps the range of virtual IPs, {range}",
+                            cluster.name
+                        ),
+                    )
+                    .at(*at, "")
+                    .help("addresses that both have are not given to services; choose a range that nothing routes");
+            }
+        }
+    }
+}
+
+/// The gateways carry TLS over TCP.
+fn udp(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
+    for crossing in crossings {
+        let callee = topology.service(crossing.callee);
+        if callee.ports[crossing.port].protocol.family() == Family::Udp {
+            diags
+                .error(
+                    Code::UdpAcrossClusters,
+                    format!("{} calls `{}` over UDP from another cluster", crossing.caller, callee.key),
+                )
+                .at(crossing.at, "")
+                .context(callee.at, "it runs elsewhere")
+                .help("gateways carry TCP only; run the callee beside its caller");
+        }
+    }
+}
+
+/// mTLS between clusters needs a sidecar at both ends.
+fn membership(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let mut across: BTreeMap<ServiceId, (Span, String)> = BTreeMap::new();
+    for (index, service) in topology.services.iter().enumerate() {
+        for call in &service.calls {
+            let callee = topology.service(call.callee);
+            let away = service.placement.iter().any(|id| !callee.runs_in(*id));
+            if away {
+                across
+                    .entry(ServiceId(index))
+                    .or_insert((call.at, format!("it calls `{}` in another cluster", callee.key)));
+                across
+                    .entry(call.callee)
+                    .or_insert((call.at, format!("`{}` calls it from another cluster", service.key)));
+            }
+        }
+    }
+    for (id, (at, why)) in across {
+        let service = topology.service(id);
+        let here = place.get("services").get(&service.key);
+        let refused = |annotations: Option<&std::collections::BTreeMap<String, String>>| {
+            annotations.and_then(|it| it.get("sidecar.istio.io/inject")).is_some_and(|it| it == "false")
+        };
+        let own: std::collections::BTreeMap<_, _> = service.annotations.clone().into_iter().collect();
+        let workload = here.get("workload");
+        let mut found = refused(Some(&own))
+            .then(|| (here.get("annotations").key(), "`sidecar.istio.io/inject: \"false\"` keeps the sidecar out"));
+        if let Workload::Deployment(spec) = &service.workload {
+            let pods = |it: &crate::syntax::WorkloadSpec| {
+                it.pod.as_ref().and_then(|it| it.host_network).or_else(|| {
+                    it.deployment.as_ref().and_then(|it| it.template.spec.as_ref()).and_then(|it| it.host_network)
+                })
+            };
+            if pods(spec) == Some(true) {
+                found = Some((workload.get("pod").key(), "with `hostNetwork` a pod gets no sidecar"));
+            }
+            let template = spec
+                .deployment
+                .as_ref()
+                .and_then(|it| it.template.metadata.as_ref())
+                .and_then(|it| it.annotations.as_ref());
+            if refused(template) {
+                found = Some((
+                    workload.get("deployment").key(),
+                    "`sidecar.istio.io/inject: \"false\"` keeps the sidecar out",
+                ));
+            }
+        }
+        if let Some((span, reason)) = found {
+            diags
+                .error(Code::NotInMesh, format!("the pods of `{}` have no sidecar, yet take part in a call between clusters", service.key))
+                .at(span, reason)
+                .context(at, why)
+                .help("a gateway takes mTLS only, which the sidecar speaks; let it in, or keep the call within one cluster");
+        }
+    }
+}
+
+/// A pin that nothing uses is a leftover.
+fn pinned(topology: &Topology, diags: &mut Diagnostics) {
+    for service in topology.services.iter().filter(|it| !it.called_from_afar) {
+        if let Some((ip, at)) = service.virtual_ip {
+            diags
+                .warning(
+                    Code::UnusedVirtualIp,
+                    format!("`{}` has the virtual IP {ip}, and nobody calls it from another cluster", service.key),
+                )
+                .at(at, "")
+                .help("it is used by no entry; remove the pin, or declare the call");
+        }
+    }
+}
+
+/// Entries of services and of external hosts are ServiceEntries of one namespace.
+fn names(topology: &Topology, diags: &mut Diagnostics) {
+    let mut seen: BTreeMap<(&str, String), Span> = BTreeMap::new();
+    for (index, service) in topology.services.iter().enumerate() {
+        let host = topology.global_host(ServiceId(index));
+        if host.len() > 253 {
+            diags
+                .error(
+                    Code::NameTooLong,
+                    format!("the host of `{}` has {} characters, DNS allows 253", service.key, host.len()),
+                )
+                .at(service.at, "")
+                .help("a shorter name, namespace or `mesh.suffix`");
+        }
+        seen.insert((&service.namespace, host.replace('.', "-")), service.at);
+    }
+    for external in &topology.externals {
+        if let Some(at) = seen.get(&(external.namespace.as_str(), external.name.clone())) {
+            diags
+                .error(
+                    Code::NameCollision,
+                    format!("the entry of the external `{}` would have the name of another entry", external.name),
+                )
+                .at(external.at, "")
+                .context(*at, "the entry of this service")
+                .help("give the external another name");
+        }
+    }
+}
+
+/// What listens on `0.0.0.0:<port>` of a sidecar.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Listener {
+    /// Shared by everything that names its host in a request.
+    Http,
+    /// Shared by everything that names its host in a handshake.
+    Tls,
+    /// Not shared.
+    Tcp,
+}
+
+/// External ports without addresses listen on all addresses, as HTTP does: only one kind fits a port.
+fn listeners(topology: &Topology, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for cluster in topology.cluster_ids() {
+        let mut taken: BTreeMap<u16, Vec<(Listener, String)>> = BTreeMap::new();
+        for service in topology.services.iter().filter(|it| it.called_from_afar || it.runs_in(cluster)) {
+            for port in service.ports.iter().filter(|it| it.protocol.family() == Family::Http) {
+                taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key)));
+            }
+        }
+        for (index, external) in topology.externals.iter().enumerate() {
+            if !meet(&external.clusters, &[cluster]) {
+                continue;
+            }
+            for port in &external.ports {
+                let listener = match port.protocol.family() {
+                    Family::Http => Listener::Http,
+                    Family::Tls => Listener::Tls,
+                    _ if external.addresses.is_empty() => Listener::Tcp,
+                    _ => continue,
+                };
+                let others = taken.entry(port.number).or_default();
+                let clash = others.iter().find(|(other, _)| *other != listener || listener == Listener::Tcp);
+                if let Some((_, other)) = clash
+                    && reported.insert((index, port.number))
+                {
+                    diags
+                        .error(
+                            Code::ListenerCollision,
+                            format!(
+                                "in `{}` port {} of the external `{}` collides with {other}: a sidecar cannot tell them apart",
+                                topology.cluster(cluster).name,
+                                port.number,
+                                external.name
+                            ),
+                        )
+                        .at(external.at, "")
+                        .help("give the external host its addresses, `addresses: [203.0.113.7]`, or call one of them on another port");
+                }
+                others.push((listener, format!("the external `{}`", external.name)));
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Rules of a service: its names, placement and calls.
+
+use std::collections::BTreeMap;
+
+use super::references::{self, References};
+use super::{form, names, ports, workloads};
+use crate::diag::{Code, Diagnostics};
+use crate::source::Span;
+use crate::syntax::{CallSpec, Place, ServiceSpec, Short, TopologySpec};
+use crate::target::Release;
+use crate::topology::{Call, Cluster, ClusterId, Form, Port, Service, Variable};
+
+/// Checks every service, then every call between them.
+pub(in crate::topology) fn resolve(
+    spec: &TopologySpec,
+    clusters: &[Cluster],
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Vec<Service> {
+    let references = References { spec, root: place };
+    let root = References { spec, ..references };
+    let mut services: Vec<Service> =
+        spec.services.iter().map(|(key, service)| one(key, service, clusters, root, place.get(key), diags)).collect();
+    unique_hosts(&services, diags);
+    for (index, spec) in spec.services.values().enumerate() {
+        let calls = calls(&services, index, spec, root, place.get(&services[index].key).get("calls"), diags);
+        let at = place.get(&services[index].key);
+        workloads::variables(&services[index], spec, &calls, at, diags);
+        services[index].calls = calls;
+    }
+    services
+}
+
+fn one(
+    key: &str,
+    spec: &ServiceSpec,
+    clusters: &[Cluster],
+    references: References<'_>,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Service {
+    let who = format!("`{key}`");
+    let name = match &spec.name {
+        Some(name) => {
+            names::label("Service", name, place.get("name"), diags);
+            name.clone()
+        }
+        None => {
+            names::key_label("Service", key, place, diags);
+            key.to_owned()
+        }
+    };
+    let namespace = namespace(spec.namespace.as_deref(), place, diags);
+    let placement = references.clusters(&who, &spec.clusters.0, place.get("clusters"), diags);
+    if spec.clusters.0.is_empty() {
+        diags
+            .error(Code::UnplacedService, format!("no cluster runs {who}"))
+            .at(place.get("clusters").value(), "")
+            .help("name at least one: `clusters: [east]`");
+    }
+    let app_protocol = placement.iter().all(|id| {
+        let cluster = &clusters[id.0];
+        cluster.target.app_protocol && cluster.kubernetes.is_some_and(|it| it >= Release::minor(1, 19))
+    });
+    names::labels(&spec.labels, place.get("labels"), diags);
+    names::annotations(&spec.annotations, place.get("annotations"), diags);
+    let selector = spec.selector.clone().unwrap_or_else(|| std::iter::once(("app".to_owned(), name.clone())).collect());
+    names::labels(&selector, place.get("selector"), diags);
+    if selector.is_empty() {
+        diags
+            .error(
+                Code::InvalidWorkload,
+                format!("the selector of {who} is empty: it takes every pod of the namespace"),
+            )
+            .at(place.get("selector").key(), "");
+    }
+    let workload = workloads::resolve(spec, &placement, clusters, place, diags);
+    let service_account = match &spec.service_account {
+        Some(account) => {
+            names::label("ServiceAccount", account, place.get("serviceAccount"), diags);
+            account.clone()
+        }
+        // What somebody else deploys has the account of its namespace until the topology says otherwise.
+        None if matches!(workload, crate::topology::Workload::Deployment(_)) => name.clone(),
+        None => "default".to_owned(),
+    };
+    Service {
+        key: key.to_owned(),
+        at: place.key(),
+        ports: ports::resolve(&spec.ports, app_protocol, place.get("ports"), diags),
+        name,
+        namespace,
+        placement,
+        service_account,
+        labels: spec.labels.clone(),
+        annotations: spec.annotations.clone(),
+        selector,
+        calls: Vec::new(),
+        workload,
+        virtual_ip: virtual_ip(spec, place, diags),
+        called_from_afar: false,
+    }
+}
+
+/// The namespace of a service or an external host.
+pub(super) fn namespace(written: Option<&str>, place: Place<'_>, diags: &mut Diagnostics) -> String {
+    let namespace = written.unwrap_or("default");
+    let place = place.get("namespace");
+    names::label("Namespace", namespace, place, diags);
+    if namespace == "istio-system" || namespace.starts_with("kube-") {
+        diags
+            .error(Code::ReservedNamespace, format!("`{namespace}` is not a namespace for services of the mesh"))
+            .at(place.value(), "")
+            .help("pods there get no sidecar, and an upgrade may remove what is not its own");
+    }
+    namespace.to_owned()
+}
+
+fn virtual_ip(spec: &ServiceSpec, place: Place<'_>, diags: &mut Diagnostics) -> Option<(std::net::Ipv4Addr, Span)> {
+    let place = place.get("virtualIP");
+    let text = spec.virtual_ip.as_deref()?;
+    let ip = text.parse().ok();
+    if ip.is_none() {
+        diags
+            .error(Code::InvalidVirtualIp, format!("`{text}` is not an IPv4 address"))
+            .at(place.value(), "")
+            .help("an address of `mesh.virtualIPs`, without a prefix length: `240.0.0.2`");
+    }
+    ip.map(|ip| (ip, place.value()))
+}
+
+fn unique_hosts(services: &[Service], diags: &mut Diagnostics) {
+    let mut hosts: BTreeMap<(&str, &str), &Service> = BTreeMap::new();
+    for service in services {
+        if let Some(first) = hosts.insert((&service.namespace, &service.name), service) {
+            diags
+                .error(
+                    Code::DuplicateHost,
+                    format!("`{}` and `{}` are both called `{}` in the namespace `{}`", first.key, service.key, service.name, service.namespace),
+                )
+                .at(service.at, "this service")
+                .context(first.at, "and this one")
+                .help("they would have one host; if they are one service in several clusters, declare it once: `clusters: [a, b]`");
+        }
+    }
+}
+
+fn calls(
+    services: &[Service],
+    caller: usize,
+    spec: &ServiceSpec,
+    references: References<'_>,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Vec<Call> {
+    let who = format!("`{}`", services[caller].key);
+    let mut calls: Vec<Call> = Vec::with_capacity(spec.calls.len());
+    for (index, call) in spec.calls.iter().enumerate() {
+        let place = place.item(index);
+        let (name, port, at) = match call {
+            Short::Text(text) => {
+                let (name, port) =
+                    text.split_once(':').map_or((text.as_str(), None), |(name, port)| (name, Some(port)));
+                (name, port, place)
+            }
+            Short::Full(call) => (call.service.as_str(), call.port.as_deref(), place.get("service")),
+        };
+        let Some(callee) = references.service(&who, name, at.value(), diags) else { continue };
+        let target = &services[callee.0];
+        if target.ports.is_empty() && !references.spec.services[callee.0].ports.is_empty() {
+            // Its ports were wrong; that was said where they stand.
+            continue;
+        }
+        let at_port = if at.value() == place.value() { place } else { place.find("port").unwrap_or(at) };
+        let Some(port) = references::port(&who, name, &target.ports, port, at_port.value(), target.at, diags) else {
+            continue;
+        };
+        if let Some(first) = calls.iter().find(|it| it.callee == callee && it.port == port) {
+            diags
+                .error(Code::RepeatedCall, format!("{who} declares its call to `{name}` twice"))
+                .at(at.value(), "here again")
+                .context(first.at, "first here")
+                .help("one entry can fill several variables: `env: {CART_HOST: \"{host}\", CART_PORT: \"{port}\"}`");
+            continue;
+        }
+        let variables = match call {
+            Short::Full(call) => variables(call, &target.ports[port], place.get("env"), diags),
+            Short::Text(_) => Vec::new(),
+        };
+        calls.push(Call { callee, port, variables, at: at.value() });
+    }
+    calls
+}
+
+fn variables(call: &CallSpec, _: &Port, place: Place<'_>, diags: &mut Diagnostics) -> Vec<Variable> {
+    match &call.env {
+        None => Vec::new(),
+        Some(Short::Text(name)) => vec![Variable { name: name.clone(), form: Form::host_and_port() }],
+        Some(Short::Full(map)) => map
+            .iter()
+            .filter_map(|(name, text)| {
+                let form = form::read(text, place.get(name), diags)?;
+                Some(Variable { name: name.clone(), form })
+            })
+            .collect(),
+    }
+}
+
+/// Whether two lists of clusters share one.
+pub(super) fn meet(a: &[ClusterId], b: &[ClusterId]) -> bool {
+    a.iter().any(|id| b.contains(id))
+}

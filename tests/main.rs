@@ -1,0 +1,12 @@
+//! All tests: one binary, so that an edit is followed by its tests within a second.
+
+mod cli;
+mod diagnostics;
+mod dns;
+mod example;
+mod golden;
+mod invariants;
+mod sample;
+mod support;
+mod tidy;
+mod yaml;

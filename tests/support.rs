@@ -1,0 +1,110 @@
+//! What several tests need: compile a text, read folders, compare trees.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use meshlatch::diag::{self, Diagnostics};
+use meshlatch::inputs::Inputs;
+use meshlatch::source::Source;
+use meshlatch::{Mesh, Outcome};
+
+/// The top of the project.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compiles bytes as the binary does; gives the mesh, if there are no errors, and what was said.
+pub(crate) fn compile_bytes(name: &str, bytes: Vec<u8>, inputs: &Inputs) -> (Option<Mesh>, String, Diagnostics) {
+    let mut diags = Diagnostics::new();
+    let (mesh, source) = match meshlatch::syntax::decode(name, bytes, &mut diags) {
+        Ok(source) => (meshlatch::compile(&source, inputs, &mut diags).ok(), source),
+        Err((source, _)) => (None, source),
+    };
+    let said = said(&diags, &source);
+    (mesh, said, diags)
+}
+
+/// What the binary would print of these diagnostics.
+pub(crate) fn said(diags: &Diagnostics, source: &Source) -> String {
+    let mut said = diag::render(diags, source, false);
+    if let Some(summary) = diag::summary(diags) {
+        said.push_str(&summary);
+        said.push('\n');
+    }
+    said
+}
+
+/// Compiles a text that must have no errors.
+pub(crate) fn compile(text: &str) -> Mesh {
+    let (mesh, said, _) = compile_bytes("topology.yaml", text.as_bytes().to_vec(), &Inputs::default());
+    mesh.unwrap_or_else(|| panic!("{said}"))
+}
+
+/// Every file of every cluster that is ready, by `<cluster>/<path>`.
+pub(crate) fn tree(mesh: &Mesh) -> BTreeMap<String, String> {
+    let mut tree = BTreeMap::new();
+    for (id, name) in mesh.clusters() {
+        if let Outcome::Ready(bundle) = mesh.bundle(id) {
+            for (path, file) in bundle.files() {
+                tree.insert(format!("{name}/{path}"), file.text.clone());
+            }
+        }
+    }
+    tree
+}
+
+/// Every file below a folder, by its path in it; empty if there is no such folder. What begins
+/// with a dot is not read.
+pub(crate) fn read_tree(folder: &Path) -> BTreeMap<String, String> {
+    let mut tree = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(current) = folders.pop() {
+        for entry in std::fs::read_dir(&current).into_iter().flatten() {
+            let path = entry.expect("a folder can be listed").path();
+            if path.file_name().is_some_and(|it| it.to_string_lossy().starts_with('.')) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("it lies below").to_string_lossy().replace('\\', "/");
+                tree.insert(name, std::fs::read_to_string(&path).expect("a test's file is text"));
+            }
+        }
+    }
+    tree
+}
+
+/// The golden cases: name and folder, in order.
+pub(crate) fn golden_cases() -> Vec<(String, PathBuf)> {
+    let mut cases: Vec<_> = std::fs::read_dir(root().join("tests/golden"))
+        .expect("there are golden cases")
+        .map(|it| it.expect("a folder can be listed"))
+        .map(|it| (it.file_name().to_string_lossy().into_owned(), it.path()))
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// Compares what was made with what is kept. `BLESS=1` keeps what was made.
+pub(crate) fn check_tree(folder: &Path, made: &BTreeMap<String, String>) {
+    let kept = read_tree(folder);
+    if kept == *made {
+        return;
+    }
+    if std::env::var_os("BLESS").is_some() {
+        for name in kept.keys().filter(|it| !made.contains_key(*it)) {
+            std::fs::remove_file(folder.join(name)).expect("a kept file can be removed");
+        }
+        for (name, text) in made {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("a folder can be made");
+            std::fs::write(path, text).expect("a file can be written");
+        }
+        return;
+    }
+    for name in kept.keys().chain(made.keys()) {
+        let (old, new) = (kept.get(name), made.get(name));
+        assert_eq!(old, new, "{}/{name}: run `BLESS=1 cargo test` and read the difference", folder.display());
+    }
+}
