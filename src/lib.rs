@@ -29,7 +29,7 @@ pub mod source;
 pub mod syntax;
 pub mod target;
 pub mod topology;
-mod yaml;
+pub mod yaml;
 
 use addresses::Addresses;
 use bundle::Bundle;

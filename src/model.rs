@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::addresses::Addresses;
 use crate::syntax::{Provider, WorkloadSpec};
 use crate::target::Istio;
-use crate::topology::{Address, ClusterId, DnsServer, ExistingDns, ServiceId, Topology, Trust};
+use crate::topology::{Address, ClusterId, DnsServer, ExistingDns, Gateway, ServiceId, Topology, Trust};
 
 /// What a cluster waits for, and why it cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,10 @@ pub struct ClusterModel<'a> {
     pub ingresses: Vec<IngressModel<'a>>,
     /// Clusters that call into this one.
     pub callers: Vec<&'a str>,
+    /// Where other clusters reach this one.
+    pub gateway: Option<&'a Gateway>,
+    /// Declared address ranges: what for, and the range.
+    pub ranges: Vec<(&'static str, String)>,
 }
 
 /// A namespace.
@@ -316,6 +320,8 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
     );
     namespaces.extend(ingresses.iter().map(|it| (it.namespace, true)));
     Lowered::Ready(Box::new(ClusterModel {
+        gateway: cluster.gateway.as_ref(),
+        ranges: cluster.ranges.all.iter().map(|(what, range, _)| (*what, range.to_string())).collect(),
         name: &cluster.name,
         context: &cluster.context,
         release: cluster.istio.to_string(),

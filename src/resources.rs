@@ -35,7 +35,7 @@ const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 9] = [
 
 /// Writes one cluster's bundle.
 #[must_use]
-pub fn render(model: &ClusterModel<'_>) -> Bundle {
+pub(crate) fn render(model: &ClusterModel<'_>) -> Bundle {
     let mut bundle = Bundle::default();
     for write in PHASES {
         write(model, &mut bundle);

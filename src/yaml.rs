@@ -47,7 +47,7 @@ fn is_plain(text: &str) -> bool {
 
 /// Booleans and nothing, in the spellings of YAML 1.1; its one-letter ones too.
 fn is_word_of_yaml(text: &str) -> bool {
-    const WORDS: [&str; 12] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", ".inf", ".nan"];
+    const WORDS: [&str; 11] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", ".inf", ".nan"];
     text.len() <= 5 && WORDS.iter().any(|word| text.trim_start_matches(['-', '+']).eq_ignore_ascii_case(word))
 }
 

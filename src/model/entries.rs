@@ -54,15 +54,16 @@ pub(super) fn remote<'a>(
 
 /// The entry of a host outside the mesh.
 pub(super) fn external<'a>(cluster: &'a Cluster, external: &'a External) -> Entry<'a> {
-    // A wildcard has no address to look up: calls go where the caller meant them.
-    let wildcard = external.hosts.iter().any(|it| it.starts_with('*'));
+    // A wildcard has no address to look up, and a range has no single one: calls go where the caller meant them.
+    let as_meant = external.hosts.iter().any(|it| it.starts_with('*'))
+        || external.addresses.iter().any(|net| net.prefix_len() != net.max_prefix_len());
     Entry {
         api_version: cluster.target.networking,
         name: external.name.clone(),
         namespace: &external.namespace,
         hosts: external.hosts.clone(),
         location: "MESH_EXTERNAL",
-        resolution: if wildcard { "NONE" } else { "DNS" },
+        resolution: if as_meant { "NONE" } else { "DNS" },
         addresses: external
             .addresses
             .iter()

@@ -1,6 +1,214 @@
 //! `RUNBOOK.md`: what to do with a bundle, in order.
 
-use crate::bundle::Bundle;
-use crate::model::ClusterModel;
+use serde::Serialize;
 
-pub(super) fn write(_model: &ClusterModel<'_>, _bundle: &mut Bundle) {}
+use super::template::{Template, fill};
+use crate::bundle::Bundle;
+use crate::model::{App, ClusterModel, IngressModel};
+use crate::target::InstallFormat;
+use crate::topology::{Address, DnsServer, TrustOrigin};
+
+#[derive(Serialize)]
+struct View<'a> {
+    cluster: &'a str,
+    context: &'a str,
+    release: &'a str,
+    line: String,
+    suffix: &'a str,
+    kubernetes: Option<&'a str>,
+    tested: String,
+    ranges: &'a [(&'static str, String)],
+    remotes: Vec<Remote<'a>>,
+    callers: Option<String>,
+    gateway: Option<Gateway>,
+    helm: bool,
+    install_command: &'static str,
+    uninstall: bool,
+    external_secret: bool,
+    root_fingerprint: Option<&'a str>,
+    stub_address: Option<String>,
+    stub_service: bool,
+    istiocoredns: bool,
+    own_server: bool,
+    script: bool,
+    eks: bool,
+    folders: Vec<&'a str>,
+    removal: Vec<&'a str>,
+    expected: Vec<Expected<'a>>,
+    app_namespaces: Vec<&'a str>,
+    injected: Vec<&'a str>,
+    elsewhere: Vec<Elsewhere<'a>>,
+    example: Option<Example<'a>>,
+    ingresses: Vec<String>,
+    addons: &'a [&'static str],
+}
+
+#[derive(Serialize)]
+struct Remote<'a> {
+    host: &'a str,
+    address: &'a str,
+    ports: String,
+    owners: String,
+}
+
+#[derive(Serialize)]
+struct Gateway {
+    address: String,
+    port: u16,
+    pinned: bool,
+}
+
+#[derive(Serialize)]
+struct Expected<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    replicas: i32,
+}
+
+#[derive(Serialize)]
+struct Elsewhere<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    variable: &'a str,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct Example<'a> {
+    caller: &'a str,
+    namespace: &'a str,
+    selector: String,
+    host: &'a str,
+    port: u16,
+}
+
+pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
+    let text = fill(Template::Runbook, &view(model, bundle));
+    bundle.keep("RUNBOOK.md", text);
+}
+
+fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
+    let (first, last) = model.target.tested_on;
+    let mut folders: Vec<&str> = bundle.applied().filter_map(|path| path.split('/').next()).collect();
+    folders.dedup();
+    // Only files that are applied; the stub is a step of its own.
+    for folder in &mut folders {
+        if *folder == "30-dns" {
+            *folder = "30-dns/server.yaml";
+        }
+    }
+    let removal = folders.iter().rev().copied().filter(|it| *it != "00-namespaces").collect();
+    View {
+        cluster: model.name,
+        context: model.context,
+        release: &model.release,
+        line: model.target.line(),
+        suffix: model.suffix,
+        kubernetes: model.kubernetes.as_deref(),
+        tested: format!("{}.{} to {}.{}", first.major, first.minor, last.major, last.minor),
+        ranges: &model.ranges,
+        remotes: remotes(model),
+        callers: (!model.callers.is_empty()).then(|| and(model.callers.iter().map(|it| format!("`{it}`")))),
+        gateway: model.gateway.map(|gateway| Gateway {
+            address: match &gateway.address {
+                Address::Ip(ip) => ip.to_string(),
+                Address::Name(name) => name.clone(),
+                Address::Pending => "an address that is not known yet".to_owned(),
+            },
+            port: gateway.dial(),
+            pinned: gateway.pin,
+        }),
+        helm: model.target.install == InstallFormat::HelmValues,
+        install_command: match model.target.install {
+            InstallFormat::IstioOperator { command } => command,
+            InstallFormat::HelmValues => "",
+        },
+        uninstall: model.target.uninstall,
+        external_secret: matches!(model.trust.origin, TrustOrigin::ExternalSecret { .. }),
+        root_fingerprint: model.trust.root_fingerprint.as_deref(),
+        stub_address: model.dns.as_ref().map(|it| it.address.to_string()),
+        stub_service: bundle.get("10-istio/istiocoredns-service.yaml").is_some(),
+        istiocoredns: model.install.istiocoredns.is_some(),
+        own_server: model.dns.as_ref().is_some_and(|it| *it.server != DnsServer::Istiocoredns),
+        script: bundle.get("30-dns/apply.sh").is_some(),
+        eks: bundle.get("30-dns/eks-addon.json").is_some(),
+        folders,
+        removal,
+        expected: model.apps.iter().filter_map(expected).collect(),
+        app_namespaces: app_namespaces(model),
+        injected: model.namespaces.iter().filter(|it| it.injected).map(|it| it.name).collect(),
+        elsewhere: model.apps.iter().filter(|it| it.workload.is_none()).flat_map(elsewhere).collect(),
+        example: example(model),
+        ingresses: model.ingresses.iter().map(ingress).collect(),
+        addons: &model.install.addons,
+    }
+}
+
+fn remotes<'a>(model: &'a ClusterModel<'a>) -> Vec<Remote<'a>> {
+    let remote = |entry: &'a crate::model::Entry<'a>| Remote {
+        host: &entry.hosts[0],
+        address: &entry.addresses[0],
+        ports: entry.ports.iter().map(|it| it.number.to_string()).collect::<Vec<_>>().join(", "),
+        owners: entry.owners.join(", "),
+    };
+    model.remotes.iter().map(remote).collect()
+}
+
+fn expected<'a>(app: &App<'a>) -> Option<Expected<'a>> {
+    let spec = app.workload?;
+    let more = spec.deployment.as_ref().and_then(|it| it.replicas);
+    Some(Expected { namespace: app.namespace, name: app.name, replicas: more.or(spec.replicas).unwrap_or(1) })
+}
+
+fn app_namespaces<'a>(model: &ClusterModel<'a>) -> Vec<&'a str> {
+    let mut namespaces: Vec<_> = model.apps.iter().filter(|it| it.workload.is_some()).map(|it| it.namespace).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    namespaces
+}
+
+fn elsewhere<'a>(app: &'a App<'a>) -> impl Iterator<Item = Elsewhere<'a>> {
+    app.variables.iter().map(|(variable, value)| Elsewhere {
+        namespace: app.namespace,
+        name: app.name,
+        variable,
+        // A table's cell ends at a bar, and a span of code at a backtick.
+        value: value.replace(['|', '`', '\n'], " "),
+    })
+}
+
+/// One call to another cluster that can be looked at.
+fn example<'a>(model: &'a ClusterModel<'a>) -> Option<Example<'a>> {
+    model.apps.iter().find_map(|app| {
+        let called = |host: &str| app.variables.iter().any(|(_, value)| value.contains(host));
+        let entry = model.remotes.iter().find(|it| called(&it.hosts[0]))?;
+        Some(Example {
+            caller: app.name,
+            namespace: app.namespace,
+            selector: app.selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+            host: &entry.hosts[0],
+            port: entry.ports[0].number,
+        })
+    })
+}
+
+fn ingress(ingress: &IngressModel<'_>) -> String {
+    let server = ingress.servers.last().expect("an ingress has a server");
+    let hosts = and(ingress.hosts.iter().map(|it| if it == "*" { "any host".to_owned() } else { format!("`{it}`") }));
+    let paths = match ingress.paths {
+        [] => String::new(),
+        paths => format!(", paths {}", and(paths.iter().map(|it| format!("`{}`", it.replace('`', " "))))),
+    };
+    let secret =
+        server.credential.map_or_else(String::new, |it| format!(" (certificate: secret `{it}` in `istio-system`)"));
+    format!("`{}`: port {}, {hosts}{paths}{secret}", ingress.destination, server.number)
+}
+
+/// `a`, `b` and `c`.
+fn and(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<_> = words.collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}

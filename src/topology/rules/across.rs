@@ -20,6 +20,7 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     }
     gateways(topology, &crossings, place, diags);
     dns(topology, &crossings, diags);
+    suffix(topology, &crossings, place, diags);
     ranges(topology, diags);
     udp(topology, &crossings, diags);
     membership(topology, place, diags);
@@ -132,6 +133,29 @@ fn dns(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Top-level domains that exist and that a mesh might be called by. Two letters are a country's.
+const PUBLIC: [&str; 24] = [
+    "app", "biz", "blue", "cloud", "com", "company", "dev", "domains", "edu", "global", "gov", "green", "group",
+    "host", "info", "int", "live", "net", "network", "org", "red", "services", "systems", "zone",
+];
+
+/// A stub domain hides what the Internet has under the same name.
+fn suffix(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
+    let suffix = topology.mesh.suffix.as_str();
+    if crossings.is_empty() || !(PUBLIC.contains(&suffix) || suffix.len() == 2) {
+        return;
+    }
+    let written = place.get("mesh").find("suffix");
+    let what = if written.is_some() { "" } else { ", the default," };
+    diags
+        .warning(
+            Code::PublicSuffix,
+            format!("the suffix `{suffix}`{what} is a real top-level domain: pods no longer reach sites under it"),
+        )
+        .at(written.map_or(place.get("mesh").key(), Place::value), "")
+        .help("take a name that is nobody's, such as `mesh.internal` (Istio 1.6 or newer), or accept it: `allow: [T0306]`");
 }
 
 /// Virtual IPs stay clear of what the topology declares; a range half covered deserves a word.

@@ -57,6 +57,12 @@ fn one(
     for (index, host) in hosts.iter().enumerate().filter(|it| it.1 != "*") {
         names::dns_name("the host of an ingress", host, true, element(place.get("hosts"), index), diags);
     }
+    if let Some((a, b)) = overlapping(&hosts) {
+        diags
+            .error(Code::InvalidIngress, format!("the hosts `{a}` and `{b}` of {who} overlap"))
+            .at(place.get("hosts").key(), "")
+            .help("one VirtualService takes each host once; leave out the narrower one");
+    }
     if hosts.is_empty() {
         diags
             .error(Code::InvalidIngress, format!("{who} has no hosts"))
@@ -116,6 +122,15 @@ fn one(
         listen,
         tls: spec.tls.as_ref().map(|it| (it.credential_name.clone(), it.redirect)),
         paths,
+    })
+}
+
+/// Two hosts of which one covers the other.
+fn overlapping(hosts: &[String]) -> Option<(&str, &str)> {
+    let covers = |a: &str, b: &str| a == b || a.strip_prefix('*').is_some_and(|suffix| b.ends_with(suffix));
+    hosts.iter().enumerate().find_map(|(index, host)| {
+        let other = hosts[..index].iter().find(|it| covers(it, host) || covers(host, it))?;
+        Some((other.as_str(), host.as_str()))
     })
 }
 

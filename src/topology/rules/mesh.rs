@@ -7,16 +7,10 @@ use crate::diag::{Code, Diagnostics};
 use crate::syntax::{MeshSpec, Place};
 use crate::topology::Mesh;
 
-/// Top-level domains that exist and that a mesh might be called by. Two letters are a country's.
-const PUBLIC: [&str; 24] = [
-    "app", "biz", "blue", "cloud", "com", "company", "dev", "domains", "edu", "global", "gov", "green", "group",
-    "host", "info", "int", "live", "net", "network", "org", "red", "services", "systems", "zone",
-];
-
 /// Checks the suffix, the trust domain and the range.
 pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mut Diagnostics) -> Mesh {
     let suffix = spec.suffix.clone().unwrap_or_else(|| "global".into());
-    self::suffix(&suffix, spec.suffix.is_some(), place, diags);
+    self::suffix(&suffix, place.get("suffix"), diags);
     let trust_domain = spec.trust_domain.clone().unwrap_or_else(|| "cluster.local".into());
     names::dns_name("a trust domain", &trust_domain, false, place.get("trustDomain"), diags);
     let range_place = place.get("virtualIPs");
@@ -36,8 +30,7 @@ pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mu
     Mesh { suffix, trust_domain, virtual_range, virtual_range_at: range_place.value() }
 }
 
-fn suffix(suffix: &str, written: bool, place: Place<'_>, diags: &mut Diagnostics) {
-    let place = place.get("suffix");
+fn suffix(suffix: &str, place: Place<'_>, diags: &mut Diagnostics) {
     if !names::dns_name("the suffix", suffix, false, place, diags) {
         return;
     }
@@ -50,12 +43,6 @@ fn suffix(suffix: &str, written: bool, place: Place<'_>, diags: &mut Diagnostics
             )
             .at(place.value(), "")
             .help("take a name that nothing else uses: `mesh.internal`, or `global` as Istio's charts do");
-    } else if PUBLIC.contains(&suffix) || suffix.len() == 2 {
-        let what = if written { "" } else { ", the default," };
-        diags
-            .warning(Code::PublicSuffix, format!("the suffix `{suffix}`{what} is a real top-level domain: pods no longer reach sites under it"))
-            .at(place.value(), "")
-            .help("take a name that is nobody's, such as `mesh.internal` (Istio 1.6 or newer), or accept it: `allow: [T0306]`");
     }
 }
 
