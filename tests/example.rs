@@ -1,1 +1,113 @@
-//! To be written.
+//! The worked example and the README are in step with the code.
+
+use std::process::Command;
+
+use meshlatch::inputs::Inputs;
+
+use crate::support;
+
+fn readme() -> String {
+    std::fs::read_to_string(support::root().join("README.md")).expect("there is a README")
+}
+
+/// The fenced blocks of the README: what stands behind the fence, and the text.
+fn blocks() -> Vec<(String, String)> {
+    let readme = readme();
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        if let Some(info) = line.strip_prefix("```") {
+            let text: String = lines.by_ref().take_while(|it| *it != "```").flat_map(|it| [it, "\n"]).collect();
+            blocks.push((info.to_owned(), text));
+        }
+    }
+    blocks
+}
+
+fn block(info: &str) -> String {
+    let found = blocks().into_iter().find(|it| it.0 == info);
+    found.unwrap_or_else(|| panic!("the README has no block `{info}`")).1
+}
+
+#[test]
+fn the_worked_example_is_in_step() {
+    let bytes = std::fs::read(support::root().join("topology.yaml")).expect("there is an example");
+    let (mesh, said, _) = support::compile_bytes("topology.yaml", bytes, &Inputs::default());
+    let mesh = mesh.unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(said, "", "the example has warnings");
+    support::check_tree(&support::root().join("out"), &support::tree(&mesh));
+}
+
+#[test]
+fn the_example_fits_on_two_screens() {
+    let lines =
+        std::fs::read_to_string(support::root().join("topology.yaml")).expect("there is an example").lines().count();
+    assert!(lines <= 160, "{lines} lines");
+}
+
+#[test]
+fn the_readme_shows_what_is_written() {
+    let mesh = support::compile(&block("yaml topology"));
+    let tree = support::tree(&mesh);
+    let path = "west/20-mesh/cart.default.yaml";
+    assert_eq!(tree[path], block(&format!("yaml out/{path}")));
+    assert!(
+        tree["west/40-apps/web.default.yaml"].contains("name: CART_ADDR\n          value: cart.default.global:7070\n")
+    );
+    assert!(readme().contains(&format!("among {} files", tree.len())), "it writes {} files", tree.len());
+}
+
+#[test]
+fn moving_a_service_is_a_change_of_one_word() {
+    let text = block("yaml topology");
+    let moved =
+        text.replacen("    clusters: east\n    ports: {grpc: 7070}", "    clusters: west\n    ports: {grpc: 7070}", 1);
+    assert_ne!(text, moved);
+    let tree = support::tree(&support::compile(&moved));
+    assert!(!tree.contains_key("west/20-mesh/cart.default.yaml"));
+    assert!(tree["west/40-apps/web.default.yaml"].contains("value: cart.default.svc.cluster.local:7070\n"));
+}
+
+#[test]
+fn the_readme_shows_what_is_said() {
+    let text = block("yaml topology").replace("clusters: west\n    ports: {http", "clusters: wset\n    ports: {http");
+    let (_, said, _) = support::compile_bytes("topology.yaml", text.into_bytes(), &Inputs::default());
+    assert!(said.starts_with(&block("text error")), "it says\n{said}");
+}
+
+#[test]
+fn every_topology_of_the_readme_compiles() {
+    let mesh = support::compile(&block("yaml right"));
+    assert_eq!(mesh.clusters().count(), 2);
+}
+
+#[test]
+fn the_commands_of_the_readme_work() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let commands = block("sh meshlatch");
+    let mut run = 0;
+    for line in commands.lines() {
+        let words: Vec<_> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+        let [program, arguments @ ..] = &words[..] else { continue };
+        assert_eq!(*program, "meshlatch");
+        let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .expect("the program starts");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        run += 1;
+    }
+    assert!(run >= 5, "{run} commands");
+}
+
+#[test]
+fn ci_runs_the_commands_of_the_readme() {
+    let ci = std::fs::read_to_string(support::root().join(".ci/run")).expect("there is a CI script");
+    let commands = blocks().into_iter().find(|it| it.1.contains("cargo test")).expect("the README says how to test").1;
+    let commands: Vec<_> = commands.lines().map(|it| it.split('#').next().unwrap_or("").trim()).collect();
+    assert_eq!(commands.len(), 2, "two commands");
+    for command in commands {
+        assert!(ci.lines().any(|it| it == command), "`.ci/run` does not run `{command}`");
+    }
+}
