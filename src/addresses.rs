@@ -162,7 +162,7 @@ impl Pool {
     }
 }
 
-/// FNV-1a over the host and the attempt, with the finalizer of MurmurHash3: the same everywhere,
+/// FNV-1a over the host and the attempt, with the finalizer of `MurmurHash3`: the same everywhere,
 /// for ever. Changing it moves every address of every mesh.
 fn hash(host: &str, attempt: u64) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

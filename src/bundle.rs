@@ -1,6 +1,7 @@
 //! `Bundle`: what is written for one cluster.
 
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 
 /// Files by their path relative to the cluster's folder, in the order in which they are applied.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,12 +38,15 @@ impl Bundle {
     }
 
     fn add(&mut self, path: String, text: String) -> &mut File {
-        let file = self.files.entry(path).or_insert(File { text: String::new(), applied: false, executable: false });
-        if !file.text.is_empty() {
-            file.text.push_str("---\n");
+        match self.files.entry(path) {
+            Entry::Vacant(entry) => entry.insert(File { text, applied: false, executable: false }),
+            Entry::Occupied(entry) => {
+                let file = entry.into_mut();
+                file.text.push_str("---\n");
+                file.text.push_str(&text);
+                file
+            }
         }
-        file.text.push_str(&text);
-        file
     }
 
     /// Every file with its path.

@@ -22,9 +22,9 @@ use crate::topology::{Address, ClusterId, DnsServer, ExistingDns, Gateway, Servi
 /// What a cluster waits for, and why it cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
-    /// `the gateway of \`cluster2\``.
+    /// Such as the gateway address of a cluster.
     pub what: String,
-    /// `frontend calls cart there`.
+    /// `cart` is called from here and runs there.
     pub why: String,
     /// What to give on the command line once it is known.
     pub give: String,

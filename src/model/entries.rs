@@ -1,4 +1,4 @@
-//! ServiceEntries: services of other clusters, and hosts outside the mesh.
+//! `ServiceEntry`: services of other clusters, and hosts outside the mesh.
 
 use std::collections::BTreeSet;
 

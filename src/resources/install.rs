@@ -37,7 +37,7 @@ pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
     let view = view(&model.install, model.target.trust_domain);
     match model.target.install {
         InstallFormat::IstioOperator { .. } => {
-            bundle.keep("10-istio/istio-operator.yaml", fill(Template::IstioOperator, &view))
+            bundle.keep("10-istio/istio-operator.yaml", fill(Template::IstioOperator, &view));
         }
         InstallFormat::HelmValues => {
             bundle.keep("10-istio/values.yaml", fill(Template::HelmValues, &view));
