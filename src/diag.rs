@@ -93,6 +93,12 @@ impl Diagnostics {
         self.report(code, message)
     }
 
+    /// Adds what was said elsewhere.
+    pub fn append(&mut self, other: Self) {
+        self.list.extend(other.list);
+        self.allowed.extend(other.allowed);
+    }
+
     /// `Err` if an error was reported so far.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod tree;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 use serde::Deserialize;
 use serde_yaml::Value;
 
@@ -79,22 +80,26 @@ pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Sou
 /// # Errors
 /// When the text is no YAML or has the wrong shape; every place is reported.
 pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Reported> {
-    let root = tree::read(source, diags)?;
-    let value = values(source, diags)?;
+    // The readers know nothing of one another. Each has bounds of its own on what it takes.
+    let (root, value) = rayon::join(|| tree::read(source, diags), || values(source));
+    let root = root?;
+    let value = value.map_err(|error| refused(source, &error, diags))?;
     let spec = topology(source, &value, Place::root(&root), diags);
     diags.check()?;
     Ok(Document { spec, root })
 }
 
-fn values(source: &Source, diags: &mut Diagnostics) -> Result<Value, Reported> {
-    let mut refuse = |error: &serde_yaml::Error| {
-        let at = error.location().map_or(0, |it| it.index().min(source.text().len()));
-        let at = (0..=at).rev().find(|&it| source.text().is_char_boundary(it)).unwrap_or(0);
-        tree::invalid_yaml(source, at, &error.to_string(), diags)
-    };
-    let mut value: Value = serde_yaml::from_str(source.text()).map_err(|error| refuse(&error))?;
-    value.apply_merge().map_err(|error| refuse(&error))?;
+fn values(source: &Source) -> Result<Value, serde_yaml::Error> {
+    let mut value: Value = serde_yaml::from_str(source.text())?;
+    value.apply_merge()?;
     Ok(value)
+}
+
+/// Reports what serde_yaml refused and the other reader did not.
+fn refused(source: &Source, error: &serde_yaml::Error, diags: &mut Diagnostics) -> Reported {
+    let at = error.location().map_or(0, |it| it.index().min(source.text().len()));
+    let at = (0..=at).rev().find(|&it| source.text().is_char_boundary(it)).unwrap_or(0);
+    tree::invalid_yaml(source, at, &error.to_string(), diags)
 }
 
 /// The top level is read by hand, so that each entry is reported on its own.
@@ -148,7 +153,7 @@ fn version(value: Option<&Value>, root: Place<'_>, diags: &mut Diagnostics) {
     }
 }
 
-fn entries<'a, T: Deserialize<'a>>(
+fn entries<'a, T: Deserialize<'a> + Send>(
     source: &'a Source,
     part: Option<(&'a Value, Place<'a>)>,
     diags: &mut Diagnostics,
@@ -161,11 +166,16 @@ fn entries<'a, T: Deserialize<'a>>(
             .help("write `name:` and below it, indented, what there is to say of it");
         return IndexMap::new();
     };
-    place
-        .entries()
-        .filter_map(|(name, place)| {
-            let value = map.get(name)?;
-            shape::read(source, value, place, diags).map(|it| (name.to_owned(), it))
-        })
-        .collect()
+    let entries: Vec<_> = place.entries().collect();
+    let read = |(name, place): (&str, Place<'a>)| {
+        let mut diags = Diagnostics::new();
+        let entry = map.get(name).and_then(|value| shape::read(source, value, place, &mut diags));
+        (entry.map(|it| (name.to_owned(), it)), diags)
+    };
+    let read: Vec<_> = entries.into_par_iter().map(read).collect();
+    let keep = |(entry, said)| {
+        diags.append(said);
+        entry
+    };
+    read.into_iter().filter_map(keep).collect()
 }

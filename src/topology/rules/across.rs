@@ -33,28 +33,45 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
 struct Crossing {
     callee: ServiceId,
     port: usize,
-    caller: String,
+    caller: Caller,
     at: Span,
     from: Vec<ClusterId>,
+}
+
+/// Who makes a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Service(ServiceId),
+    /// Index into the ingresses.
+    Ingress(usize),
+}
+
+impl Caller {
+    fn name(self, topology: &Topology) -> String {
+        match self {
+            Self::Service(id) => format!("`{}`", topology.service(id).key),
+            Self::Ingress(index) => format!("the ingress `{}`", topology.ingresses[index].name),
+        }
+    }
 }
 
 fn crossings(topology: &Topology) -> Vec<Crossing> {
     let away = |callee: ServiceId, clusters: &[ClusterId]| -> Vec<ClusterId> {
         clusters.iter().copied().filter(|id| !topology.service(callee).runs_in(*id)).collect()
     };
-    let calls = topology.services.iter().flat_map(|caller| {
+    let calls = topology.services.iter().enumerate().flat_map(|(index, caller)| {
         caller.calls.iter().map(move |call| Crossing {
             callee: call.callee,
             port: call.port,
-            caller: format!("`{}`", caller.key),
+            caller: Caller::Service(ServiceId(index)),
             at: call.at,
             from: away(call.callee, &caller.placement),
         })
     });
-    let ingresses = topology.ingresses.iter().map(|ingress| Crossing {
+    let ingresses = topology.ingresses.iter().enumerate().map(|(index, ingress)| Crossing {
         callee: ingress.service,
         port: ingress.port,
-        caller: format!("the ingress `{}`", ingress.name),
+        caller: Caller::Ingress(index),
         at: ingress.at,
         from: away(ingress.service, &ingress.clusters),
     });
@@ -78,7 +95,7 @@ fn gateways(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags
                         crossing.at,
                         format!(
                             "{} calls `{}` from another cluster",
-                            crossing.caller,
+                            crossing.caller.name(topology),
                             topology.service(crossing.callee).key
                         ),
                     )
@@ -124,11 +141,11 @@ fn dns(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
         for from in crossing.from.iter().copied() {
             let cluster = topology.cluster(from);
             // An ingress routes by configuration, not by name.
-            if cluster.dns.is_none() && !crossing.caller.starts_with("the ingress") && reported.insert(from) {
+            if cluster.dns.is_none() && matches!(crossing.caller, Caller::Service(_)) && reported.insert(from) {
                 diags
                     .error(Code::MissingStubAddress, format!("`{}` cannot resolve `.{}`: it has no `dns:`", cluster.name, topology.mesh.suffix))
                     .at(cluster.at, "")
-                    .context(crossing.at, format!("{} calls another cluster from here", crossing.caller))
+                    .context(crossing.at, format!("{} calls another cluster from here", crossing.caller.name(topology)))
                     .help("say what serves its DNS and choose an address: `dns: {provider: kube-dns, address: 10.0.0.53}`");
             }
         }
@@ -187,7 +204,7 @@ fn udp(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
             diags
                 .error(
                     Code::UdpAcrossClusters,
-                    format!("{} calls `{}` over UDP from another cluster", crossing.caller, callee.key),
+                    format!("{} calls `{}` over UDP from another cluster", crossing.caller.name(topology), callee.key),
                 )
                 .at(crossing.at, "")
                 .context(callee.at, "it runs elsewhere")
