@@ -2,6 +2,8 @@
 
   trees.py objects CLUSTER_DIR PRINTED   objects in the files that
         kustomization.yaml lists == objects that `kubectl kustomize` printed
+  trees.py blocks DIR TO                 writes the sh blocks of every *.md under
+        DIR, those of one file together, to scripts in the folder TO
   trees.py load DIR                      every *.yaml under DIR loads
 
 Everything is loaded with PyYAML's safe loader, that is by YAML 1.1's rules
@@ -133,9 +135,32 @@ def check_load(tree):
     return errors, count
 
 
+def write_blocks(tree, to):
+    count = 0
+    for folder, folders, files in os.walk(tree):
+        folders.sort()
+        for name in sorted(files):
+            if not name.endswith(".md"):
+                continue
+            lines, inside = [], False
+            with open(os.path.join(folder, name), encoding="utf-8") as f:
+                for line in f:
+                    fence = line.startswith("```")
+                    if fence:
+                        inside = line.strip() == "```sh"
+                    lines.append(line if inside and not fence else "\n")
+            count += 1
+            script = os.path.relpath(os.path.join(folder, name), tree).replace(os.sep, "__") + ".sh"
+            with open(os.path.join(to, script), "w", encoding="utf-8") as f:
+                f.writelines(lines)
+    return ([] if count else ["no *.md file"]), count
+
+
 def main(argv):
     if len(argv) == 4 and argv[1] == "objects":
         check, args, what = check_objects, argv[2:], "objects"
+    elif len(argv) == 4 and argv[1] == "blocks":
+        check, args, what = write_blocks, argv[2:], None
     elif len(argv) == 3 and argv[1] == "load":
         check, args, what = check_load, argv[2:], "files"
     else:
@@ -146,7 +171,7 @@ def main(argv):
         errors, count = [str(e)], 0
     for e in errors:
         print(e)
-    if not errors:
+    if not errors and what:
         print("%d %s" % (count, what))
     return 1 if errors else 0
 

@@ -8,7 +8,8 @@
 #               objects, with the same content, as the files listed under
 #               resources have
 #   yaml        every *.yaml file under DIR loads in PyYAML
-#   scripts     every *.sh file under DIR passes shellcheck -s sh and dash -n
+#   scripts     every *.sh file under DIR, and the sh blocks of every *.md file,
+#               pass shellcheck -s sh and dash -n
 # One line a check; what failed is printed below its line. The last line is
 # "N passed, N failed"; exits 1 if any failed, 2 if called wrongly.
 
@@ -59,7 +60,9 @@ build() { # CLUSTER_DIR
 }
 
 scripts() { # DIR
-    find "$1" -type f -name '*.sh' | sort >"$tmp/list"
+    rm -rf "$tmp/blocks" && mkdir "$tmp/blocks" || return 1
+    "$python" "$here/trees.py" blocks "$1" "$tmp/blocks" || return 1
+    find "$1" "$tmp/blocks" -type f -name '*.sh' | sort >"$tmp/list"
     bad=0
     count=0
     while IFS= read -r file; do
