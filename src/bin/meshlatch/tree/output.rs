@@ -25,7 +25,7 @@ impl Output {
     /// Makes the folder if need be, and waits for other runs that write into it.
     pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
         let mut output = Self { staging: folder.join(STAGING), made: Vec::new(), keep: false, lock: None };
-        output.make(folder).map_err(|error| Failure::io("create", folder, &error))?;
+        output.make(folder)?;
         output.lock = lock(folder);
         // What a killed run left behind; a living one would hold the lock.
         match fs::symlink_metadata(&output.staging) {
@@ -53,14 +53,18 @@ impl Output {
         &self.staging
     }
 
-    fn make(&mut self, folder: &Path) -> io::Result<()> {
+    fn make(&mut self, folder: &Path) -> Result<(), Failure> {
         let missing: Vec<_> = folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.is_dir()).collect();
         for folder in missing.into_iter().rev() {
             match fs::create_dir(folder) {
                 Ok(()) => self.made.push(folder.to_owned()),
                 // Another run was faster.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-                Err(error) => return Err(error),
+                Err(_) if folder.is_dir() => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(Failure::new(format!("{} is not a folder", folder.display()))
+                        .help("name another folder with `-o`"));
+                }
+                Err(error) => return Err(Failure::io("create", folder, &error)),
             }
         }
         Ok(())
