@@ -1,22 +1,50 @@
-fn main() {
-    let text = std::fs::read(std::env::args().nth(1).unwrap()).unwrap();
-    let mut diags = meshlatch::diag::Diagnostics::new();
-    let source = match meshlatch::syntax::decode("topology.yaml", text, &mut diags) {
-        Ok(s) => s,
-        Err((s, _)) => s,
+//! The command `meshlatch`: arguments, files, terminal and exit codes around the library.
+//!
+//! 0 is well; 1 is a topology with errors, or a tree that `--check` finds different; 2 is a
+//! command line, a file or a disk that does not do.
+
+mod args;
+mod compile;
+mod completions;
+mod explain;
+mod failure;
+mod init;
+mod input;
+mod inventory;
+mod terminal;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+/// How a run ended that could do its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// All is well.
+    Well,
+    /// The topology has errors, or the tree differs.
+    Wrong,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.color.apply();
+    let result = match &cli.command {
+        Command::Compile(args) => compile::compile(args),
+        Command::Check(args) => compile::check(args),
+        Command::Explain { code } => explain::run(code.as_deref()),
+        Command::Init { file } => init::run(file),
+        Command::Completions { shell } => completions::run(*shell),
     };
-    let mesh = meshlatch::compile(&source, &Default::default(), &mut diags);
-    eprintln!("{}", meshlatch::diag::render(&diags, &source, false));
-    if let Ok(mesh) = mesh {
-        for (id, name) in mesh.clusters() {
-            match mesh.bundle(id) {
-                meshlatch::Outcome::Ready(b) => {
-                    for (path, file) in b.files() {
-                        println!("=== {name}/{path}\n{}", file.text);
-                    }
-                }
-                meshlatch::Outcome::Waiting(w) => println!("{name} waits {w:?}"),
-            }
+    match result {
+        Ok(Status::Well) => ExitCode::SUCCESS,
+        Ok(Status::Wrong) => ExitCode::from(1),
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(2)
         }
     }
 }

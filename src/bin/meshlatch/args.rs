@@ -1,0 +1,170 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Compiles one topology of a mesh over several clusters into a bundle of YAML for each.
+///
+/// Exit codes: 0 well, 1 the topology has errors or `--check` found differences, 2 anything else.
+#[derive(Debug, Parser)]
+#[command(name = "meshlatch", version, max_term_width = 100, after_help = MAIN_EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// When to color messages.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write the bundle of each cluster.
+    #[command(after_help = COMPILE_EXAMPLES)]
+    Compile(CompileArgs),
+    /// Say what is wrong with a topology and write nothing.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(TopologyArgs),
+    /// Tell the longer story of an error or a warning.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain {
+        /// A code as printed, such as T0201; all codes are listed without it.
+        code: Option<String>,
+    },
+    /// Write a commented topology to start from.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init {
+        /// The file to write, which must not exist yet; `-` prints it.
+        #[arg(default_value = "topology.yaml")]
+        file: PathBuf,
+    },
+    /// Print the completions of a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArgs {
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// The folder to write `<cluster>/` into; `-` prints one cluster for `kubectl apply -f -`.
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    pub(crate) output: PathBuf,
+
+    /// Write this cluster only; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Vec<String>,
+
+    /// Write nothing; list the files that differ and exit with 1 if there are any.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// A topology, with what it cannot know.
+#[derive(Debug, Args)]
+pub(crate) struct TopologyArgs {
+    /// The file; `-` reads from standard input.
+    #[arg(default_value = "topology.yaml")]
+    pub(crate) topology: PathBuf,
+
+    /// The address of a cluster's gateway, or of CLUSTER.dns: as such, or as @FILE with the JSON of
+    /// the Service.
+    #[arg(long, value_name = "NAME=ADDRESS|NAME=@FILE", value_parser = address)]
+    pub(crate) address: Vec<Address>,
+
+    /// A file of addresses: `terraform output -json`, or a map of names. `--address` has the last
+    /// word.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) addresses: Vec<PathBuf>,
+}
+
+/// An address given by name.
+#[derive(Debug, Clone)]
+pub(crate) struct Address {
+    /// What it belongs to.
+    pub(crate) name: String,
+    /// Where it stands.
+    pub(crate) value: AddressValue,
+}
+
+/// Where an address stands.
+#[derive(Debug, Clone)]
+pub(crate) enum AddressValue {
+    /// On the command line.
+    Text(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+fn address(argument: &str) -> Result<Address, String> {
+    let (name, value) = argument.split_once('=').ok_or("write NAME=ADDRESS or NAME=@FILE")?;
+    if name.is_empty() || value.is_empty() || value == "@" {
+        return Err("both sides of `=` must say something".to_owned());
+    }
+    let value = match value.strip_prefix('@') {
+        Some(file) => AddressValue::File(file.into()),
+        None => AddressValue::Text(value.to_owned()),
+    };
+    Ok(Address { name: name.to_owned(), value })
+}
+
+/// When to color messages.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` or `CLICOLOR` say otherwise.
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+const MAIN_EXAMPLES: &str = "\
+Examples:
+  meshlatch init                 write a commented topology.yaml
+  meshlatch check                see whether it is right
+  meshlatch compile              write out/<cluster>/ for every cluster
+  meshlatch explain T0201        the longer story of an error";
+
+const COMPILE_EXAMPLES: &str = "\
+Examples:
+  Every cluster of topology.yaml into out/
+      meshlatch compile
+  See in CI whether the committed tree is what the topology says
+      meshlatch compile --check
+  Apply one cluster without a tree
+      meshlatch compile -o - --cluster east | kubectl --context east apply -f -
+  An address that only exists once the load balancer does
+      meshlatch compile --address east=34.70.9.157
+      kubectl -n istio-system get service istio-ingressgateway -o json |
+        meshlatch compile --address east=@-
+      terraform output -json | meshlatch compile --addresses -";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  meshlatch check
+  meshlatch check mesh/topology.yaml
+  helm template mesh | meshlatch check -";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  meshlatch explain T0201        one code
+  meshlatch explain              all codes";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  meshlatch init                 topology.yaml in this folder
+  meshlatch init mesh/prod.yaml
+  meshlatch init - | less";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  meshlatch completions bash > /etc/bash_completion.d/meshlatch
+  meshlatch completions zsh > \"${fpath[1]}/_meshlatch\"
+  meshlatch completions fish > ~/.config/fish/completions/meshlatch.fish";
