@@ -75,6 +75,15 @@ pub(crate) fn read_tree(folder: &Path) -> BTreeMap<String, String> {
     tree
 }
 
+/// The names of the files of a folder, in order.
+pub(crate) fn file_names(folder: &Path) -> std::collections::BTreeSet<String> {
+    std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|it| it.expect("a folder can be listed").file_name().to_string_lossy().into_owned())
+        .filter(|it| !it.starts_with('.'))
+        .collect()
+}
+
 /// The golden cases: name and folder, in order.
 pub(crate) fn golden_cases() -> Vec<(String, PathBuf)> {
     let mut cases: Vec<_> = std::fs::read_dir(root().join("tests/golden"))

@@ -98,6 +98,11 @@ pub(super) fn is_dns_name(name: &str) -> bool {
         && !name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// Whether a DNS name is this domain or lies in it.
+pub(super) fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// Labels as Kubernetes takes them.
 pub(super) fn labels(map: &IndexMap<String, String>, place: Place<'_>, diags: &mut Diagnostics) {
     for (key, value) in map {

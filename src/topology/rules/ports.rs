@@ -101,7 +101,8 @@ fn target_port(target: &IntOrString, place: Place<'_>, diags: &mut Diagnostics) 
     }
 }
 
-fn is_service_name(name: &str) -> bool {
+/// `IANA_SVC_NAME`: what Kubernetes calls a port of a container and OpenShift a forwarder.
+pub(super) fn is_service_name(name: &str) -> bool {
     name.len() <= 15
         && name.bytes().any(|b| b.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -120,7 +120,8 @@ fn probes(
         if actions.iter().filter(|it| **it).count() != 1 {
             diags
                 .error(Code::InvalidWorkload, "a probe does exactly one of `exec`, `httpGet`, `tcpSocket` and `grpc`")
-                .at(at.key(), "");
+                .at(at.key(), "")
+                .help("write two probes if two things are asked: `readinessProbe:` and `livenessProbe:`");
         }
     }
 }
@@ -171,16 +172,15 @@ pub(super) fn variables(
         let at = place.get("workload").get("container").get("env").item(index);
         set(&variable.name, at.get("name").value(), diags);
     }
-    for variable in calls.iter().flat_map(|call| call.variables.iter().map(move |it| (call, it))) {
-        let (call, variable) = variable;
-        set(&variable.name, call.at, diags);
+    for variable in calls.iter().flat_map(|it| &it.variables) {
+        set(&variable.name, variable.at, diags);
         if own.is_none() {
             diags
                 .warning(
                     Code::NobodySetsVariable,
                     format!("nobody sets `{}`: the Deployment of `{}` is not written here", variable.name, service.key),
                 )
-                .at(call.at, "")
+                .at(variable.at, "")
                 .help("set it where the Deployment is kept; the RUNBOOK lists the value");
         }
     }
