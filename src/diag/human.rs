@@ -18,8 +18,9 @@ pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String
     let secret = sorted.iter().any(|it| it.code == Code::SecretInFile) || source.text().contains("PRIVATE KEY-----");
     let mut out = String::new();
     for diagnostic in sorted {
+        let shown = !secret && diagnostic.code != Code::PlaintextPassword;
         // Writing to a `String` cannot fail.
-        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines, !secret)]));
+        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines, shown)]));
     }
     out
 }
@@ -89,9 +90,7 @@ fn printable(text: &str) -> String {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    if !text.contains(hidden) {
-        return text.to_owned();
-    }
+    let text = text.replace("``", "`\"\"`");
     let shown = |c: char| match c {
         '\n' => "\\n".to_owned(),
         '\t' => "\\t".to_owned(),

@@ -25,7 +25,7 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     membership(topology, place, diags);
     pinned(topology, diags);
     names(topology, diags);
-    listeners(topology, diags);
+    listeners(topology, place, diags);
 }
 
 /// A call of a service, or of an ingress, from clusters that do not run the callee.
@@ -287,13 +287,13 @@ enum Listener {
 }
 
 /// External ports without addresses listen on all addresses, as HTTP does: only one kind fits a port.
-fn listeners(topology: &Topology, diags: &mut Diagnostics) {
+fn listeners(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
     let mut reported = BTreeSet::new();
     for cluster in topology.cluster_ids() {
-        let mut taken: BTreeMap<u16, Vec<(Listener, String)>> = BTreeMap::new();
+        let mut taken: BTreeMap<u16, Vec<(Listener, String, Span)>> = BTreeMap::new();
         for service in topology.services.iter().filter(|it| it.called_from_afar || it.runs_in(cluster)) {
             for port in service.ports.iter().filter(|it| it.protocol.family() == Family::Http) {
-                taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key)));
+                taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key), service.at));
             }
         }
         for (index, external) in topology.externals.iter().enumerate() {
@@ -307,9 +307,10 @@ fn listeners(topology: &Topology, diags: &mut Diagnostics) {
                     _ if external.addresses.is_empty() => Listener::Tcp,
                     _ => continue,
                 };
+                let at = place.get("externals").get(&external.name).get("ports").get(&port.name).key();
                 let others = taken.entry(port.number).or_default();
-                let clash = others.iter().find(|(other, _)| *other != listener || listener == Listener::Tcp);
-                if let Some((_, other)) = clash
+                let clash = others.iter().find(|it| it.0 != listener || listener == Listener::Tcp);
+                if let Some((_, other, first)) = clash
                     && reported.insert((index, port.number))
                 {
                     diags
@@ -322,10 +323,11 @@ fn listeners(topology: &Topology, diags: &mut Diagnostics) {
                                 external.name
                             ),
                         )
-                        .at(external.at, "")
+                        .at(at, "this port")
+                        .context(*first, "and the same number here")
                         .help("give the external host its addresses, `addresses: [203.0.113.7]`, or call one of them on another port");
                 }
-                others.push((listener, format!("the external `{}`", external.name)));
+                others.push((listener, format!("the external `{}`", external.name), at));
             }
         }
     }

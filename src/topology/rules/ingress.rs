@@ -120,6 +120,7 @@ fn one(
             .error(Code::InvalidIngress, format!("{who} listens for TLS on port 80, where it also redirects from"))
             .at(place.get("listen").value(), "")
             .help("leave `listen` out: TLS then listens on 443");
+        return None;
     }
     Some(Ingress {
         name: name.to_owned(),

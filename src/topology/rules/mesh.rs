@@ -16,7 +16,8 @@ const PUBLIC: [&str; 24] = [
 /// Checks the suffix, the trust domain and the range.
 pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mut Diagnostics) -> Mesh {
     let suffix = spec.suffix.clone().unwrap_or_else(|| "global".into());
-    self::suffix(&suffix, spec.suffix.is_some(), place, diags);
+    // A wrong suffix was reported; what depends on it is looked at with one that is right.
+    let suffix = if self::suffix(&suffix, spec.suffix.is_some(), place, diags) { suffix } else { "global".to_owned() };
     let trust_domain = spec.trust_domain.clone().unwrap_or_else(|| "cluster.local".into());
     names::dns_name("a trust domain", &trust_domain, false, place.get("trustDomain"), diags);
     let range_place = place.get("virtualIPs");
@@ -36,10 +37,10 @@ pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mu
     Mesh { suffix, trust_domain, virtual_range, virtual_range_at: range_place.value() }
 }
 
-fn suffix(suffix: &str, written: bool, place: Place<'_>, diags: &mut Diagnostics) {
+fn suffix(suffix: &str, written: bool, place: Place<'_>, diags: &mut Diagnostics) -> bool {
     let place = place.get("suffix");
     if !names::dns_name("the suffix", suffix, false, place, diags) {
-        return;
+        return false;
     }
     let kubernetes = ["cluster.local", "svc", "local", "localhost"];
     if kubernetes.contains(&suffix) || suffix.ends_with(".cluster.local") {
@@ -50,13 +51,16 @@ fn suffix(suffix: &str, written: bool, place: Place<'_>, diags: &mut Diagnostics
             )
             .at(place.value(), "")
             .help("take a name that nothing else uses: `mesh.internal`, or `global` as Istio's charts do");
-    } else if PUBLIC.contains(&suffix) || suffix.len() == 2 {
+        return false;
+    }
+    if PUBLIC.contains(&suffix) || suffix.len() == 2 {
         let what = if written { "" } else { ", the default," };
         diags
             .warning(Code::PublicSuffix, format!("the suffix `{suffix}`{what} is a real top-level domain: pods no longer reach sites under it"))
-            .at(place.value(), "")
+            .at(place.value(), if written { "" } else { "no `mesh: {suffix: …}` is written" })
             .help("take a name that is nobody's, such as `mesh.internal` (Istio 1.6 or newer), or accept it: `allow: [T0306]`");
     }
+    true
 }
 
 /// A range of virtual IPs must be one that a sidecar can capture and nothing else means.

@@ -68,14 +68,18 @@ fn one(
     names::labels(&spec.labels, place.get("labels"), diags);
     names::annotations(&spec.annotations, place.get("annotations"), diags);
     let selector = spec.selector.clone().unwrap_or_else(|| std::iter::once(("app".to_owned(), name.clone())).collect());
-    names::labels(&selector, place.get("selector"), diags);
+    // The default is made of the name, which was looked at above.
+    if spec.selector.is_some() {
+        names::labels(&selector, place.get("selector"), diags);
+    }
     if selector.is_empty() {
         diags
             .error(
                 Code::InvalidWorkload,
                 format!("the selector of {who} is empty: it takes every pod of the namespace"),
             )
-            .at(place.get("selector").key(), "");
+            .at(place.get("selector").key(), "")
+            .help(format!("leave it out, which means `app: {name}`, or name labels of its pods"));
     }
     let workload = workloads::resolve(spec, &placement, clusters, place, diags);
     let service_account = match &spec.service_account {
