@@ -95,7 +95,7 @@ fn full(topology: &Topology, diags: &mut Diagnostics) -> Reported {
             format!("the range of virtual IPs, {}, has no room", topology.mesh.virtual_range),
         )
         .at(topology.mesh.virtual_range_at, "")
-        .help("a larger range, `mesh: {virtualIPs: 240.0.0.0/16}`, or one that overlaps fewer declared ranges")
+        .help("a larger range, `mesh: {virtualIPs: 240.0.0.0/8}`, or one that overlaps fewer declared ranges")
         .reported()
 }
 

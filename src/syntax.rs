@@ -55,22 +55,22 @@ pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Sou
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes()[..valid].iter().filter(|&&b| b == b'\n').count();
-            let message =
-                format!("the topology is not UTF-8: line {line} holds the byte 0x{:02x}", error.as_bytes()[valid]);
-            let help = "save the file as UTF-8";
-            return Err((nothing(), diags.error(Code::NotText, message).at(Span::default(), "").help(help).reported()));
+            let at = error.utf8_error().valid_up_to();
+            let message = format!("the topology is not UTF-8: it holds the byte 0x{:02x}", error.as_bytes()[at]);
+            // The bytes that are no text are shown as one sign each; those before them stay where they are.
+            let shown = Source::new(name, String::from_utf8_lossy(error.as_bytes()));
+            let help = "save the file as UTF-8; Windows calls UTF-16 `Unicode`";
+            let span = Span::new(at, at + char::REPLACEMENT_CHARACTER.len_utf8());
+            return Err((shown, diags.error(Code::NotText, message).at(span, "").help(help).reported()));
         }
     };
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
-    if let Some(at) = text.find(control) {
-        let line = 1 + text[..at].matches('\n').count();
-        let character = text[at..].chars().next().unwrap_or_default();
-        let message = format!("line {line} holds the control character {}", character.escape_unicode());
+    if let Some((at, character)) = text.char_indices().find(|it| control(it.1)) {
+        let message = format!("the topology holds the control character {}", character.escape_unicode());
         let help = "YAML is plain text; in a quoted value a control character is written as an escape: \"\\e\"";
-        return Err((nothing(), diags.error(Code::NotText, message).at(Span::default(), "").help(help).reported()));
+        let span = Span::new(at, at + character.len_utf8());
+        return Err((Source::new(name, text), diags.error(Code::NotText, message).at(span, "").help(help).reported()));
     }
     Ok(Source::new(name, text))
 }
@@ -91,7 +91,7 @@ pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Repor
 
 fn values(source: &Source) -> Result<Value, serde_yaml::Error> {
     let mut value: Value = serde_yaml::from_str(source.text())?;
-    value.apply_merge()?;
+    merge(&mut value);
     Ok(value)
 }
 
@@ -99,7 +99,28 @@ fn values(source: &Source) -> Result<Value, serde_yaml::Error> {
 fn refused(source: &Source, error: &serde_yaml::Error, diags: &mut Diagnostics) -> Reported {
     let at = error.location().map_or(0, |it| it.index().min(source.text().len()));
     let at = (0..=at).rev().find(|&it| source.text().is_char_boundary(it)).unwrap_or(0);
-    tree::invalid_yaml(source, at, &error.to_string(), diags)
+    tree::invalid_yaml(source, at, &error.to_string(), None, diags)
+}
+
+/// Applies `<<` as [`tree`] does, which reported what cannot be merged. serde_yaml's own function
+/// leaves the `<<` of what it merged.
+fn merge(value: &mut Value) {
+    match value {
+        Value::Sequence(list) => list.iter_mut().for_each(merge),
+        Value::Mapping(map) => {
+            map.values_mut().for_each(merge);
+            let sources = match map.remove("<<") {
+                Some(Value::Sequence(list)) => list,
+                Some(source) => vec![source],
+                None => return,
+            };
+            for (key, value) in sources.into_iter().filter_map(|it| it.as_mapping().cloned()).flatten() {
+                map.entry(key).or_insert(value);
+            }
+        }
+        Value::Tagged(tagged) => merge(&mut tagged.value),
+        _ => {}
+    }
 }
 
 /// The top level is read by hand, so that each entry is reported on its own.
@@ -144,11 +165,15 @@ fn version(value: Option<&Value>, root: Place<'_>, diags: &mut Diagnostics) {
                 .help("begin the file with `version: 1`");
         }
         Some(version) if version.as_u64() == Some(1) => {}
-        Some(_) => {
+        Some(version) => {
+            let help = match version.as_u64() {
+                Some(_) => "a newer meshlatch may read it; this one needs `version: 1`",
+                None => "write the number: `version: 1`",
+            };
             diags
                 .error(Code::UnknownVersion, "this compiler reads version 1 of a topology")
                 .at(root.get("version").value(), "")
-                .help("write `version: 1`");
+                .help(help);
         }
     }
 }

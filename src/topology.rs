@@ -297,6 +297,8 @@ pub struct Variable {
     pub name: String,
     /// What it holds.
     pub form: Form,
+    /// Where it is named.
+    pub at: Span,
 }
 
 /// A host outside the mesh.
@@ -411,10 +413,10 @@ pub fn resolve(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) ->
             .at(place.get("clusters").value(), "")
             .help("add at least one: `clusters: {east: {istio: \"1.5.2\"}}`");
     }
-    let clusters = rules::clusters::resolve(spec, &mesh, place.get("clusters"), inputs, diags);
-    let services = rules::services::resolve(spec, &clusters, place.get("services"), diags);
-    let externals = rules::externals::resolve(spec, &mesh, &services, place.get("externals"), diags);
-    let ingresses = rules::ingress::resolve(spec, &clusters, &services, place.get("ingress"), diags);
+    let clusters = rules::clusters::resolve(spec, &mesh, place, inputs, diags);
+    let services = rules::services::resolve(spec, &clusters, place, diags);
+    let externals = rules::externals::resolve(spec, &mesh, &services, place, diags);
+    let ingresses = rules::ingress::resolve(spec, &clusters, &services, place, diags);
     diags.check()?;
     let views = views(&clusters, &services, &ingresses);
     let mut topology = Topology { mesh, clusters, services, externals, ingresses, views };

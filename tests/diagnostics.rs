@@ -1,1 +1,203 @@
-//! To be written.
+//! Diagnostics: every code has a fixture that shows it and an explanation whose examples hold.
+//!
+//! A fixture is `<code>_<name>[_<face>].yaml`; beside it stand what the binary says of it (`.snap`)
+//! and, if need be, what the command line adds (`.flags`). Files of other names show how several
+//! mistakes are told together.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use meshlatch::diag::{Code, Diagnostics};
+use meshlatch::inputs::Inputs;
+
+use crate::support;
+
+/// `UnknownCluster` as it stands in the name of a fixture: `unknown_cluster`.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+/// `t0201_unknown_cluster`: how the fixtures of a code begin.
+fn stem(code: Code) -> String {
+    format!("{}_{}", code.as_str().to_ascii_lowercase(), snake_case(code.name()))
+}
+
+/// The codes among what was said, each once.
+fn codes(diags: &Diagnostics) -> BTreeSet<Code> {
+    diags.sorted().iter().map(|it| it.code).collect()
+}
+
+/// Compiles a fixture with the flags beside it.
+fn say(path: &Path) -> (String, Diagnostics) {
+    let mut bytes = std::fs::read(path).expect("a fixture can be read");
+    let mut inputs = Inputs::default();
+    let flags = std::fs::read_to_string(path.with_extension("flags")).unwrap_or_default();
+    for line in flags.lines() {
+        match line.split_once(' ').expect("a flag has a value") {
+            ("--address", given) => {
+                let (name, address) = given.split_once('=').expect("NAME=ADDRESS");
+                inputs.set(name, address);
+            }
+            // What is too large to keep is made here.
+            ("--pad-to", size) => bytes.resize(size.parse().expect("a number of bytes"), b'#'),
+            (other, _) => panic!("{}: no flag `{other}`", path.display()),
+        }
+    }
+    let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
+    assert_eq!(mesh.is_some(), diags.check().is_ok(), "{}: a mesh without errors, or errors", path.display());
+    (said, diags)
+}
+
+#[test]
+fn every_fixture_is_told_as_its_snapshot_says() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(support::root().join("tests/diagnostics"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.remove_snapshot_suffix();
+    settings.bind(|| {
+        insta::glob!("diagnostics/*.yaml", |path| {
+            let name = path.file_stem().expect("a fixture has a name").to_string_lossy().into_owned();
+            let first = std::fs::read(path).expect("a fixture can be read");
+            assert!(first.starts_with(b"# "), "{name}.yaml begins with a line on what it shows");
+            let (said, diags) = say(path);
+            if name.starts_with('t') {
+                let code = codes(&diags).into_iter().find(|code| name.starts_with(&stem(*code)));
+                assert!(code.is_some(), "{name}.yaml is called by a code that it does not give:\n{said}");
+            }
+            let mut settings = insta::Settings::clone_current();
+            settings.remove_snapshot_suffix();
+            settings.bind(|| insta::assert_snapshot!(name, said));
+        });
+    });
+}
+
+#[test]
+fn every_code_has_a_fixture() {
+    let names: BTreeSet<String> = support::file_names(&support::root().join("tests/diagnostics"));
+    for code in Code::ALL {
+        let wanted = format!("{}.yaml", stem(*code));
+        assert!(names.contains(&wanted), "add tests/diagnostics/{wanted}");
+    }
+    for name in &names {
+        let (stem, kind) = name.rsplit_once('.').expect("a file has an ending");
+        assert!(["yaml", "snap", "flags"].contains(&kind), "tests/diagnostics/{name} is none of ours");
+        assert!(names.contains(&format!("{stem}.yaml")), "tests/diagnostics/{name} belongs to no fixture");
+    }
+}
+
+/// The fenced blocks of an explanation: the words behind the fence, and the text.
+fn blocks(markdown: &str) -> Vec<(Vec<&str>, String)> {
+    let mut blocks: Vec<(Vec<&str>, String)> = Vec::new();
+    let mut open = false;
+    for line in markdown.lines() {
+        match line.strip_prefix("```") {
+            Some(_) if open => open = false,
+            Some(info) => {
+                open = true;
+                blocks.push((info.split_whitespace().collect(), String::new()));
+            }
+            None if open => {
+                let (_, text) = blocks.last_mut().expect("a block is open");
+                text.push_str(line);
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    assert!(!open, "a block is not closed");
+    blocks
+}
+
+/// The bytes of an example. What cannot stand in Markdown is written `\x9b` in a block of `text`.
+fn example(info: &[&str], text: &str) -> Vec<u8> {
+    if info[0] == "yaml" {
+        return text.as_bytes().to_vec();
+    }
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("\\x") {
+        bytes.extend(before.as_bytes());
+        bytes.push(u8::from_str_radix(&after[..2], 16).expect("two hexadecimal digits"));
+        rest = &after[2..];
+    }
+    bytes.extend(rest.as_bytes());
+    if let Some(size) = info.iter().find_map(|it| it.strip_prefix("pad-to=")) {
+        bytes.resize(size.parse().expect("a number of bytes"), b'#');
+    }
+    bytes
+}
+
+#[test]
+fn every_explanation_has_a_wrong_and_a_right_example() {
+    for code in Code::ALL {
+        let text = code.explanation();
+        let prose = text.lines().take_while(|line| !line.starts_with("```")).filter(|it| !it.is_empty()).count();
+        assert!((4..=20).contains(&prose), "{code}: the story has {prose} lines");
+        assert!(text.starts_with(&format!("# {code}: {}\n", code.title())), "{code}: the story begins with its title");
+        let blocks = blocks(text);
+        let kinds: Vec<_> = blocks.iter().map(|it| it.0[1]).collect();
+        assert_eq!(kinds, ["wrong", "right"], "{code}: one wrong example, then a right one");
+        for (info, text) in &blocks {
+            let mut inputs = Inputs::default();
+            for given in info.iter().filter_map(|it| it.strip_prefix("address=")) {
+                let (name, address) = given.split_once('=').expect("address=NAME=ADDRESS");
+                inputs.set(name, address);
+            }
+            let (_, said, diags) = support::compile_bytes("topology.yaml", example(info, text), &inputs);
+            if info[1] == "wrong" {
+                assert!(codes(&diags).contains(code), "{code}: the wrong example does not give it:\n{said}");
+                let others: Vec<_> =
+                    diags.sorted().into_iter().filter(|it| it.is_error() && it.code != *code).collect();
+                assert!(others.is_empty(), "{code}: the wrong example gives other errors too:\n{said}");
+            } else {
+                assert_eq!(said, "", "{code}: the right example is not right");
+            }
+        }
+    }
+}
+
+/// Where the lines are that a text says, in its order.
+fn lines_told(said: &str) -> Vec<usize> {
+    said.lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--> topology.yaml:"))
+        .map(|it| it.split(':').next().expect("a line").parse().expect("a number"))
+        .collect()
+}
+
+#[test]
+fn mistakes_are_told_in_the_order_of_the_file() {
+    for entry in std::fs::read_dir(support::root().join("tests/diagnostics")).expect("there are fixtures") {
+        let path = entry.expect("a folder can be listed").path();
+        if path.extension().is_some_and(|it| it == "yaml") {
+            let (said, diags) = say(&path);
+            let lines = lines_told(&said);
+            assert!(lines.is_sorted(), "{}: {lines:?}", path.display());
+            let placed = diags.sorted().iter().filter(|it| it.primary.is_some()).count();
+            assert_eq!(lines.len(), placed, "{}: every place is told", path.display());
+        }
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_in_one_run() {
+    let (_, diags) = say(&support::root().join("tests/diagnostics/several_mistakes.yaml"));
+    let (_, shapes) = say(&support::root().join("tests/diagnostics/several_shapes.yaml"));
+    assert!(codes(&diags).len() >= 8, "{:?}", codes(&diags));
+    assert!(shapes.sorted().len() >= 8, "{:?}", shapes.sorted());
+}
+
+#[test]
+fn what_only_follows_is_not_told() {
+    let (said, diags) = say(&support::root().join("tests/diagnostics/no_follow_on.yaml"));
+    let told: Vec<_> = diags.sorted().iter().map(|it| it.code).collect();
+    use Code::{InvalidPort, ProtocolNotSaid, UnsupportedIstio, UnsupportedKubernetes};
+    assert_eq!(told, [UnsupportedIstio, UnsupportedKubernetes, InvalidPort, ProtocolNotSaid], "{said}");
+}

@@ -68,11 +68,23 @@ pub(crate) fn read_tree(folder: &Path) -> BTreeMap<String, String> {
                 folders.push(path);
             } else {
                 let name = path.strip_prefix(folder).expect("it lies below").to_string_lossy().replace('\\', "/");
-                tree.insert(name, std::fs::read_to_string(&path).expect("a test's file is text"));
+                tree.insert(
+                    name,
+                    String::from_utf8_lossy(&std::fs::read(&path).expect("a test's file can be read")).into_owned(),
+                );
             }
         }
     }
     tree
+}
+
+/// The names of the files of a folder, in order.
+pub(crate) fn file_names(folder: &Path) -> std::collections::BTreeSet<String> {
+    std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|it| it.expect("a folder can be listed").file_name().to_string_lossy().into_owned())
+        .filter(|it| !it.starts_with('.'))
+        .collect()
 }
 
 /// The golden cases: name and folder, in order.

@@ -12,10 +12,15 @@ use crate::source::{Source, Span};
 pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let lines = Lines::of(source.text());
+    let sorted = diagnostics.sorted();
+    // A line with a secret must not reach a terminal's history or the log of a CI job, and a file
+    // that has one may have more: no line of it is shown.
+    let secret = sorted.iter().any(|it| it.code == Code::SecretInFile) || source.text().contains("PRIVATE KEY-----");
     let mut out = String::new();
-    for diagnostic in diagnostics.sorted() {
+    for diagnostic in sorted {
+        let shown = !secret && diagnostic.code != Code::PlaintextPassword;
         // Writing to a `String` cannot fail.
-        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines)]));
+        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines, shown)]));
     }
     out
 }
@@ -36,22 +41,27 @@ pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines) -> Group<'a> {
+/// More bytes of source than help anybody, and than are worth laying out for each message.
+const MAX_SHOWN: usize = 64 << 10;
+/// A message repeats the user's words, but no more of them than can be read.
+const MAX_MESSAGE: usize = 600;
+
+fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, lines_shown: bool) -> Group<'a> {
     let level = match diagnostic.code.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.as_str());
     let mut elements: Vec<Element<'a>> = Vec::new();
-    if let Some(primary) = &diagnostic.primary
-        && diagnostic.code == Code::SecretInFile
-    {
-        // The line itself must not reach a terminal's history or the log of a CI job.
-        let (line, column) = source.line_column(primary.span);
-        elements.push(Origin::path(source.name()).line(line).char_column(column).into());
-    } else if let Some(primary) = &diagnostic.primary {
+    if let Some(primary) = &diagnostic.primary {
         let spans = std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span);
         let window = lines.window(source.text(), spans);
+        if !lines_shown || window.end - window.start > MAX_SHOWN || source.text().is_empty() {
+            let (line, column) = source.line_column(primary.span);
+            elements.push(Origin::path(source.name()).line(line).char_column(column).into());
+            elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
+            return title.elements(elements);
+        }
         let shift = |span: Span| {
             // A mark needs a place to stand, also at the end of the file or of a line.
             let start = span.start.clamp(window.start, window.end) - window.start;
@@ -73,14 +83,21 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines) -> G
 /// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
 /// direction of a line is shown by its number.
 fn printable(text: &str) -> String {
+    if let Some((cut, _)) = text.char_indices().nth(MAX_MESSAGE) {
+        return printable(&text[..cut]) + "…";
+    }
     let hidden = |c: char| {
-        c != '\n' && c.is_control()
+        c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    if !text.contains(hidden) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if hidden(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+    let text = text.replace("``", "`\"\"`");
+    let shown = |c: char| match c {
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if hidden(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Where each line starts: found once, so that many messages about a large file stay cheap.

@@ -75,15 +75,65 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
     let good = errors == 0 && context.unknown.borrow().is_empty();
     for unknown in context.unknown.into_inner().into_values() {
         let near = nearest(&unknown.name, unknown.known.iter().copied());
+        let elsewhere = elsewhere(&unknown);
         let draft =
             diags.error(Code::UnknownField, format!("there is no field `{}` here", unknown.name)).at(unknown.span, "");
         match near {
+            _ if elsewhere.is_some() => draft.help_if(elsewhere),
             Some(near) => draft.help(format!("a field with a similar name exists: `{near}`")),
             None if unknown.known.len() <= 16 => draft.help(format!("the fields here are {}", listed(unknown.known))),
             None => draft.help("`kubectl explain` lists the fields that Kubernetes has here"),
         };
     }
     result.filter(|_| good)
+}
+
+/// Where a field belongs that stands a level too high, as people write it who know Kubernetes.
+fn elsewhere(unknown: &Unknown) -> Option<String> {
+    const WORKLOAD: [&str; 11] = [
+        "image",
+        "command",
+        "args",
+        "env",
+        "resources",
+        "probe",
+        "readinessProbe",
+        "livenessProbe",
+        "startupProbe",
+        "replicas",
+        "terminationGracePeriodSeconds",
+    ];
+    const CONTAINER: [&str; 7] =
+        ["envFrom", "imagePullPolicy", "lifecycle", "securityContext", "stdin", "volumeMounts", "workingDir"];
+    const POD: [&str; 12] = [
+        "affinity",
+        "containers",
+        "dnsConfig",
+        "dnsPolicy",
+        "hostAliases",
+        "hostNetwork",
+        "imagePullSecrets",
+        "initContainers",
+        "nodeSelector",
+        "priorityClassName",
+        "tolerations",
+        "volumes",
+    ];
+    const DEPLOYMENT: [&str; 5] =
+        ["minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "strategy", "template"];
+    let name = unknown.name.as_str();
+    let below = [("container", &CONTAINER[..]), ("pod", &POD), ("deployment", &DEPLOYMENT)];
+    let below = below.iter().find(|it| it.1.contains(&name)).map(|it| it.0);
+    let has = |field: &str| unknown.known.contains(&field);
+    if has("workload") && WORKLOAD.contains(&name) {
+        Some(format!("it belongs to the workload: `workload: {{{name}: …}}`"))
+    } else if has("workload") {
+        below.map(|part| format!("it belongs to the {part} of the workload: `workload: {{{part}: {{{name}: …}}}}`"))
+    } else if has("container") && has("pod") && has("deployment") {
+        below.map(|part| format!("it belongs to the {part}: `{part}: {{{name}: …}}`"))
+    } else {
+        None
+    }
 }
 
 fn listed(names: &[&str]) -> String {
@@ -147,7 +197,21 @@ impl de::Error for Error {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("expected {}, found {}", in_words(expected), found_in_words(found)))
+        let expected = in_words(expected);
+        let help = match found {
+            Unexpected::Str(text) if expected.contains("number") && text.parse::<i64>().is_ok() => {
+                Some(format!("write it without quotes: `{text}`"))
+            }
+            Unexpected::Str("true" | "false") => Some("write it without quotes".to_owned()),
+            Unexpected::Str("yes" | "on" | "no" | "off") if expected.contains("`true`") => {
+                Some("`yes`, `no`, `on` and `off` are text to YAML 1.2".to_owned())
+            }
+            Unexpected::Unit if expected.contains("text") => {
+                Some("text without characters is written `\"\"`".to_owned())
+            }
+            _ => None,
+        };
+        Self { help, ..Self::new(format!("expected {expected}, found {}", found_in_words(found))) }
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -163,7 +227,17 @@ impl de::Error for Error {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { missing: true, ..Self::new(format!("the field `{field}` is missing")) }
+        let help = match field {
+            "istio" => Some("name the exact release: `istio: \"1.5.2\"`"),
+            "clusters" => Some("name the clusters that run it: `clusters: [east]`"),
+            "provider" => Some("say what serves the cluster's DNS: `provider: kube-dns`"),
+            "hosts" => Some("name its hosts: `hosts: www.example.com`"),
+            "ports" => Some("name its ports: `ports: {https: 443}`"),
+            "service" => Some("name the service by its key: `service: cart`"),
+            _ => None,
+        };
+        let help = help.map(str::to_owned);
+        Self { missing: true, help, ..Self::new(format!("the field `{field}` is missing")) }
     }
 }
 
@@ -287,6 +361,16 @@ impl<'a> De<'a, '_> {
         }
     }
 
+    /// A number without a fraction; one that no integer holds is still a number to the reader.
+    fn whole<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.value {
+            Value::Number(number) if number.is_f64() => {
+                Err(de::Error::invalid_type(Unexpected::Other(&format!("`{}`", self.written())), &visitor))
+            }
+            _ => self.any(visitor),
+        }
+    }
+
     fn any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
             Value::Null => visitor.visit_unit(),
@@ -319,14 +403,14 @@ impl<'a> Deserializer<'a> for De<'a, '_> {
     forward! {
         deserialize_any => any;
         deserialize_bool => any;
-        deserialize_i8 => any;
-        deserialize_i16 => any;
-        deserialize_i32 => any;
-        deserialize_i64 => any;
-        deserialize_u8 => any;
-        deserialize_u16 => any;
-        deserialize_u32 => any;
-        deserialize_u64 => any;
+        deserialize_i8 => whole;
+        deserialize_i16 => whole;
+        deserialize_i32 => whole;
+        deserialize_i64 => whole;
+        deserialize_u8 => whole;
+        deserialize_u16 => whole;
+        deserialize_u32 => whole;
+        deserialize_u64 => whole;
         deserialize_f32 => any;
         deserialize_f64 => any;
         deserialize_bytes => any;

@@ -2,11 +2,14 @@
 //!
 //! These structs are the field reference of the language; the README's table follows them.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 use k8s_openapi::api::apps::v1::DeploymentSpec;
 use k8s_openapi::api::core::v1::{Container, EnvVarSource, PodSpec, Probe, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::shape::{Many, Short};
 
@@ -242,7 +245,7 @@ pub struct ServiceSpec {
     /// The clusters that run it.
     pub clusters: Many<String>,
     /// What it listens on, by port name: `9555`, `80:8080`, or a map.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "ports")]
     pub ports: IndexMap<String, Short<PortSpec>>,
     /// The ServiceAccount of its pods; its own by default.
     pub service_account: Option<String>,
@@ -256,12 +259,35 @@ pub struct ServiceSpec {
     pub selector: Option<IndexMap<String, String>>,
     /// Who it calls: `cart`, `cart:grpc`, `cart:7070`, or a map.
     #[serde(default)]
-    pub calls: Vec<Short<CallSpec>>,
+    pub calls: Many<Short<CallSpec>>,
     /// What runs; `elsewhere` if the Deployment and the Service come from somewhere else.
     pub workload: Option<Short<WorkloadSpec>>,
     /// A virtual IP that must be kept.
     #[serde(rename = "virtualIP")]
     pub virtual_ip: Option<String>,
+}
+
+/// Ports by their names. People write one port, or a list as in a Service: the message shows the form.
+fn ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IndexMap<String, Short<PortSpec>>, D::Error> {
+    struct Ports;
+
+    impl<'de> Visitor<'de> for Ports {
+        type Value = IndexMap<String, Short<PortSpec>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ports by their names, `ports: {grpc: 9555}`")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut ports = IndexMap::new();
+            while let Some((name, port)) = map.next_entry()? {
+                ports.insert(name, port);
+            }
+            Ok(ports)
+        }
+    }
+
+    deserializer.deserialize_map(Ports)
 }
 
 /// What a service listens on.
@@ -330,6 +356,7 @@ pub struct ExternalSpec {
     /// Its names.
     pub hosts: Many<String>,
     /// Its ports, by port name.
+    #[serde(deserialize_with = "ports")]
     pub ports: IndexMap<String, Short<PortSpec>>,
     /// The services that call it.
     #[serde(default)]

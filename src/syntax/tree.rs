@@ -18,6 +18,8 @@ use crate::source::{Source, Span};
 const MAX_DEPTH: usize = 64;
 /// More nodes than the largest topology has after all aliases are followed.
 const MAX_NODES: usize = 20_000_000;
+/// More values than a topology of 50,000 services writes down: what is larger is something else.
+const MAX_WRITTEN: usize = 4_000_000;
 /// An alias may repeat much, but not without bound: expanded against written nodes.
 const MAX_EXPANSION: usize = 200;
 
@@ -27,6 +29,8 @@ pub struct Node {
     span: Span,
     kind: Kind,
     size: usize,
+    /// Levels below and including this one, through aliases too.
+    depth: usize,
 }
 
 #[derive(Debug)]
@@ -161,8 +165,8 @@ pub(super) fn read(source: &Source, diags: &mut Diagnostics) -> Result<Arc<Node>
         match event {
             Ok((event, span)) => builder.event(&event, span, diags)?,
             Err(error) => {
-                let at = builder.offsets.byte(error.marker().index());
-                return Err(invalid_yaml(source, at, error.info(), diags));
+                let at = builder.offsets.byte(source.text(), error.marker().index());
+                return Err(invalid_yaml(source, at, error.info(), builder.open_bracket(), diags));
             }
         }
     }
@@ -179,7 +183,15 @@ pub(super) fn read(source: &Source, diags: &mut Diagnostics) -> Result<Arc<Node>
 }
 
 /// Reports what the YAML parser refused.
-pub(super) fn invalid_yaml(source: &Source, at: usize, reason: &str, diags: &mut Diagnostics) -> Reported {
+///
+/// `bracket` is the innermost one that was still open there.
+pub(super) fn invalid_yaml(
+    source: &Source,
+    at: usize,
+    reason: &str,
+    bracket: Option<Span>,
+    diags: &mut Diagnostics,
+) -> Reported {
     let line_start = source.text()[..at].rfind('\n').map_or(0, |it| it + 1);
     let line = source.text()[line_start..].lines().next().unwrap_or("");
     let indent = &line[..line.len() - line.trim_start().len()];
@@ -187,6 +199,11 @@ pub(super) fn invalid_yaml(source: &Source, at: usize, reason: &str, diags: &mut
     let draft = diags.error(Code::InvalidYaml, format!("this is not valid YAML: {reason}")).at(Span::new(at, end), "");
     if indent.contains('\t') {
         draft.help("YAML is indented with spaces; this line begins with a tab").reported()
+    } else if reason.contains("mapping values") {
+        draft.help("a value that holds `: ` is quoted: `note: \"see: the wiki\"`").reported()
+    } else if let Some(bracket) = bracket {
+        let name = source.slice(bracket);
+        draft.context(bracket, format!("this `{name}` is still open")).help("close it, or quote the value").reported()
     } else {
         draft.reported()
     }
@@ -197,6 +214,8 @@ struct Open {
     start: usize,
     anchor: usize,
     size: usize,
+    /// The levels below.
+    depth: usize,
     items: Items,
 }
 
@@ -218,8 +237,8 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn event(&mut self, event: &Event<'_>, at: ParserSpan, diags: &mut Diagnostics) -> Result<(), Reported> {
-        let start = self.offsets.byte(at.start.index());
-        let end = self.offsets.byte(at.end.index());
+        let start = self.offsets.byte(self.source.text(), at.start.index());
+        let end = self.offsets.byte(self.source.text(), at.end.index());
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
@@ -237,19 +256,27 @@ impl Builder<'_> {
                 let open = self.stack.pop().expect("the parser closes only what it opened");
                 let kind = match open.items {
                     Items::List(list) => Kind::List(list),
-                    Items::Map(map, _) => Kind::Map(merged(map)),
+                    Items::Map(map, _) => Kind::Map(merged(map, diags)),
                 };
-                self.value(Node { span: Span::new(open.start, end), kind, size: open.size }, open.anchor, diags)?;
+                let span = Span::new(open.start, end);
+                self.value(Node { span, kind, size: open.size, depth: open.depth + 1 }, open.anchor, diags)?;
             }
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 let span = self.scalar_span(start, end, *style);
                 secret::check(text, span, diags);
+                let node = Node { span, kind: Kind::Scalar, size: 1, depth: 1 };
                 if let Some(Open { items: Items::Map(map, pending @ None), .. }) = self.stack.last_mut() {
                     if *style == ScalarStyle::Plain && !is_text(text) {
                         diags
                             .error(Code::KeyNotText, format!("the key `{text}` is not text"))
                             .at(span, "YAML reads a number, a boolean or nothing here")
                             .help(format!("quote it: `\"{text}\"`"));
+                    }
+                    if tag.is_some() {
+                        diags
+                            .error(Code::KeyNotText, format!("the key `{text}` carries a tag"))
+                            .at(span, "")
+                            .help("leave out the word with the `!` before it");
                     }
                     if let Some(first) = map.get(&**text) {
                         diags
@@ -259,9 +286,18 @@ impl Builder<'_> {
                             .help("keep one of the two: YAML readers take the last and say nothing of the first");
                     }
                     *pending = Some((text.to_string(), span));
+                    if *anchor != 0 {
+                        self.anchors.insert(*anchor, Arc::new(node));
+                    }
                     return Ok(());
                 }
-                self.value(Node { span, kind: Kind::Scalar, size: 1 }, *anchor, diags)?;
+                if *style == ScalarStyle::Plain && tag.is_none() && is_huge(text) {
+                    diags
+                        .error(Code::WrongType, format!("the number `{text}` is larger than YAML's readers take"))
+                        .at(span, "")
+                        .help(format!("quote it if it is text: `\"{text}\"`"));
+                }
+                self.value(node, *anchor, diags)?;
             }
             Event::Alias(anchor) => {
                 let node = self.anchors.get(anchor).cloned();
@@ -270,6 +306,7 @@ impl Builder<'_> {
                     return Err(diags
                         .error(Code::TooManyAliases, "an alias stands inside the value it repeats")
                         .at(Span::new(start, end), "")
+                        .help("write out what is meant, or give the anchor `&…` to a smaller part")
                         .reported());
                 };
                 self.expanded += node.size;
@@ -280,6 +317,7 @@ impl Builder<'_> {
                         .help("write the values out where they are needed")
                         .reported());
                 }
+                self.not_too_deep(start, node.depth, diags)?;
                 self.attach(node, diags)?;
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -289,18 +327,45 @@ impl Builder<'_> {
 
     fn open(&mut self, start: usize, anchor: usize, items: Items, diags: &mut Diagnostics) -> Result<(), Reported> {
         self.key_must_be_text(start, diags)?;
-        if self.stack.len() >= MAX_DEPTH {
+        self.not_too_deep(start, 1, diags)?;
+        if let (true, Items::List(_)) = (self.stack.is_empty(), &items) {
             return Err(diags
-                .error(Code::TooDeep, format!("the file nests more than {MAX_DEPTH} levels deep"))
-                .at(Span::new(start, start + 1), "this is the level too many")
+                .error(Code::WrongType, "a topology is a map, and this is a list")
+                .at(Span::new(start, start + 1), "")
+                .help("is this the right file? `meshlatch init` writes a commented topology to start from")
                 .reported());
         }
-        self.stack.push(Open { start, anchor, size: 1, items });
+        self.stack.push(Open { start, anchor, size: 1, depth: 0, items });
         Ok(())
+    }
+
+    fn not_too_deep(&self, start: usize, levels: usize, diags: &mut Diagnostics) -> Result<(), Reported> {
+        if self.stack.len() + levels <= MAX_DEPTH {
+            return Ok(());
+        }
+        Err(diags
+            .error(Code::TooDeep, format!("the file nests more than {MAX_DEPTH} levels deep"))
+            .at(Span::new(start, start + 1), "this is the level too many")
+            .help("look for a bracket or an indentation that repeats; a topology needs a dozen levels")
+            .reported())
+    }
+
+    /// The innermost bracket or brace that is not closed yet.
+    fn open_bracket(&self) -> Option<Span> {
+        let open = self.stack.last()?;
+        let span = Span::new(open.start, open.start + 1);
+        ["[", "{"].contains(&self.source.slice(span)).then_some(span)
     }
 
     fn value(&mut self, node: Node, anchor: usize, diags: &mut Diagnostics) -> Result<(), Reported> {
         self.written += 1;
+        if self.written > MAX_WRITTEN {
+            return Err(diags
+                .error(Code::TooLarge, format!("the topology holds more than {MAX_WRITTEN} values"))
+                .at(Span::new(node.span.start, node.span.start), "")
+                .help("is this the right file?")
+                .reported());
+        }
         let node = Arc::new(node);
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
@@ -315,6 +380,7 @@ impl Builder<'_> {
             return Ok(());
         };
         parent.size += node.size;
+        parent.depth = parent.depth.max(node.depth);
         match &mut parent.items {
             Items::List(list) => list.push(node),
             Items::Map(map, pending) => {
@@ -347,15 +413,21 @@ impl Builder<'_> {
     }
 }
 
-/// Applies `<<`, as serde_yaml does: what the map says itself wins.
-fn merged(mut map: IndexMap<String, Entry>) -> IndexMap<String, Entry> {
+/// Applies `<<`: what the map says itself wins, then what is named first.
+fn merged(mut map: IndexMap<String, Entry>, diags: &mut Diagnostics) -> IndexMap<String, Entry> {
     let Some(merge) = map.shift_remove("<<") else { return map };
     let sources = match &merge.value.kind {
         Kind::List(list) => list.iter().collect(),
         _ => vec![&merge.value],
     };
     for source in sources {
-        let Kind::Map(entries) = &source.kind else { continue };
+        let Kind::Map(entries) = &source.kind else {
+            diags
+                .error(Code::WrongType, "`<<` merges maps, and this is none")
+                .at(merge.key, "")
+                .help("name a map by its anchor, `<<: *defaults`, or several: `<<: [*a, *b]`");
+            continue;
+        };
         for (name, entry) in entries {
             map.entry(name.clone()).or_insert_with(|| entry.clone());
         }
@@ -374,21 +446,46 @@ fn is_text(plain: &str) -> bool {
         && !matches!(plain.trim_start_matches(['-', '+']).to_ascii_lowercase().as_str(), ".inf" | ".nan")
 }
 
-/// The parser counts characters, we count bytes.
-struct Offsets {
-    ascii: bool,
-    bytes: Vec<usize>,
-    len: usize,
+/// Whether a plain value is an integer of more than 64 bits, on which serde_yaml gives up.
+fn is_huge(plain: &str) -> bool {
+    let digits = plain.trim_start_matches(['-', '+']);
+    let (radix, digits) = match digits.get(..2) {
+        Some("0x") => (16, &digits[2..]),
+        Some("0o") => (8, &digits[2..]),
+        Some("0b") => (2, &digits[2..]),
+        _ => (10, digits),
+    };
+    !digits.is_empty()
+        && digits.bytes().all(|b| char::from(b).is_digit(radix))
+        && if plain.starts_with('-') {
+            i64::from_str_radix(&format!("-{digits}"), radix).is_err()
+        } else {
+            u64::from_str_radix(digits, radix).is_err()
+        }
 }
+
+/// The parser counts characters, we count bytes.
+enum Offsets {
+    /// Every character is one byte.
+    Same,
+    /// Where each [`STEP`]th character stands.
+    Table(Vec<usize>),
+}
+
+const STEP: usize = 64;
 
 impl Offsets {
     fn of(text: &str) -> Self {
-        let ascii = text.is_ascii();
-        let bytes = if ascii { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
-        Self { ascii, bytes, len: text.len() }
+        if text.is_ascii() {
+            Self::Same
+        } else {
+            Self::Table(text.char_indices().step_by(STEP).map(|(at, _)| at).collect())
+        }
     }
 
-    fn byte(&self, character: usize) -> usize {
-        if self.ascii { character.min(self.len) } else { self.bytes.get(character).copied().unwrap_or(self.len) }
+    fn byte(&self, text: &str, character: usize) -> usize {
+        let Self::Table(table) = self else { return character.min(text.len()) };
+        let Some(start) = table.get(character / STEP) else { return text.len() };
+        text[*start..].char_indices().nth(character % STEP).map_or(text.len(), |(at, _)| start + at)
     }
 }

@@ -26,7 +26,7 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     membership(topology, place, diags);
     pinned(topology, diags);
     names(topology, diags);
-    listeners(topology, diags);
+    listeners(topology, place, diags);
 }
 
 /// A call of a service, or of an ingress, from clusters that do not run the callee.
@@ -161,7 +161,8 @@ const PUBLIC: [&str; 24] = [
 /// A stub domain hides what the Internet has under the same name.
 fn suffix(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
     let suffix = topology.mesh.suffix.as_str();
-    if crossings.is_empty() || !(PUBLIC.contains(&suffix) || suffix.len() == 2) {
+    let served = !crossings.is_empty() || topology.clusters.iter().any(|it| it.dns.is_some());
+    if !served || !(PUBLIC.contains(&suffix) || suffix.len() == 2) {
         return;
     }
     let written = place.get("mesh").find("suffix");
@@ -171,7 +172,10 @@ fn suffix(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: 
             Code::PublicSuffix,
             format!("the suffix `{suffix}`{what} is a real top-level domain: pods no longer reach sites under it"),
         )
-        .at(written.map_or(place.get("mesh").key(), Place::value), "")
+        .at(
+            written.map_or(place.get("mesh").key(), Place::value),
+            if written.is_some() { "" } else { "no `mesh: {suffix: …}` is written" },
+        )
         .help("take a name that is nobody's, such as `mesh.internal` (Istio 1.6 or newer), or accept it: `allow: [T0306]`");
 }
 
@@ -328,13 +332,13 @@ enum Listener {
 }
 
 /// External ports without addresses listen on all addresses, as HTTP does: only one kind fits a port.
-fn listeners(topology: &Topology, diags: &mut Diagnostics) {
+fn listeners(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
     let mut reported = BTreeSet::new();
     for cluster in topology.cluster_ids() {
-        let mut taken: BTreeMap<u16, Vec<(Listener, String)>> = BTreeMap::new();
+        let mut taken: BTreeMap<u16, Vec<(Listener, String, Span)>> = BTreeMap::new();
         for service in topology.services.iter().filter(|it| it.called_from_afar || it.runs_in(cluster)) {
             for port in service.ports.iter().filter(|it| it.protocol.family() == Family::Http) {
-                taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key)));
+                taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key), service.at));
             }
         }
         for (index, external) in topology.externals.iter().enumerate() {
@@ -348,9 +352,10 @@ fn listeners(topology: &Topology, diags: &mut Diagnostics) {
                     _ if external.addresses.is_empty() => Listener::Tcp,
                     _ => continue,
                 };
+                let at = place.get("externals").get(&external.name).get("ports").get(&port.name).key();
                 let others = taken.entry(port.number).or_default();
-                let clash = others.iter().find(|(other, _)| *other != listener || listener == Listener::Tcp);
-                if let Some((_, other)) = clash
+                let clash = others.iter().find(|it| it.0 != listener || listener == Listener::Tcp);
+                if let Some((_, other, first)) = clash
                     && reported.insert((index, port.number))
                 {
                     diags
@@ -363,10 +368,11 @@ fn listeners(topology: &Topology, diags: &mut Diagnostics) {
                                 external.name
                             ),
                         )
-                        .at(external.at, "")
+                        .at(at, "this port")
+                        .context(*first, "and the same number here")
                         .help("give the external host its addresses, `addresses: [203.0.113.7]`, or call one of them on another port");
                 }
-                others.push((listener, format!("the external `{}`", external.name)));
+                others.push((listener, format!("the external `{}`", external.name), at));
             }
         }
     }

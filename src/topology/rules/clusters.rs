@@ -11,7 +11,7 @@ use crate::topology::{Address, Cluster, Gateway, Mesh, Ranges};
 pub(in crate::topology) fn resolve(
     spec: &TopologySpec,
     mesh: &Mesh,
-    place: Place<'_>,
+    root: Place<'_>,
     inputs: &Inputs,
     diags: &mut Diagnostics,
 ) -> Vec<Cluster> {
@@ -30,11 +30,19 @@ pub(in crate::topology) fn resolve(
     spec.clusters
         .iter()
         .map(|(name, cluster)| {
-            let place = place.get(name);
+            let place = root.get("clusters").get(name);
             names::key_label("cluster", name, place, diags);
             let (istio, target) = releases(name, cluster, place, diags);
             let ranges = ranges(name, &cluster.ranges, place.get("ranges"), diags);
-            let trust = trust::resolve(name, cluster.trust.as_ref(), &spec.mesh.trust, place, &mut roots, diags);
+            let trust = trust::resolve(
+                name,
+                cluster.trust.as_ref(),
+                &spec.mesh.trust,
+                place,
+                root.get("mesh"),
+                &mut roots,
+                diags,
+            );
             let kubernetes = cluster.kubernetes.as_deref().and_then(|it| Release::parse(it)).map(|it| it.0);
             features(cluster, mesh, target, place, diags);
             let mut addons = cluster.addons.0.clone();

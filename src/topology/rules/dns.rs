@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{addresses, names, references::element};
+use super::{addresses, names, ports, references::element};
 use crate::diag::{Code, Diagnostics};
 use crate::inputs::{Inputs, Part};
 use crate::syntax::{ClusterSpec, DnsSpec, ExistingDnsSpec, Place, Provider, Server};
@@ -191,9 +191,9 @@ fn existing(
         return None;
     }
     let suffix = &mesh.suffix;
-    let taken = |at: Place<'_>, diags: &mut Diagnostics| {
+    let taken = |zone: &str, at: Place<'_>, diags: &mut Diagnostics| {
         diags
-            .error(Code::StubDomainTaken, format!("the cluster's DNS already has an entry for `{suffix}`"))
+            .error(Code::StubDomainTaken, format!("the cluster's DNS already has an entry for `{zone}`"))
             .at(at.key(), "")
             .help("if an earlier bundle put it there, leave it out here; if somebody else did, choose another `mesh.suffix`");
     };
@@ -207,8 +207,9 @@ fn existing(
                     name_server(server, element(domains.get(domain), index), diags);
                 }
             }
-            if stub_domains.contains_key(suffix) {
-                taken(domains.get(suffix), diags);
+            // A longer domain wins over the suffix: it would take the names below it away.
+            for domain in stub_domains.keys().filter(|it| names::is_below(it, suffix)) {
+                taken(domain, domains.get(domain), diags);
             }
             let upstream = spec.upstream_nameservers.clone().unwrap_or_default();
             for (index, server) in upstream.0.iter().enumerate() {
@@ -228,7 +229,7 @@ fn existing(
                 );
             }
             if serves(&corefile, suffix) {
-                taken(at, diags);
+                taken(suffix, at, diags);
             }
             Some(ExistingDns::Corefile(corefile))
         }
@@ -249,7 +250,7 @@ fn existing(
                     );
                 }
                 if key.ends_with(".server") && serves(text, suffix) {
-                    taken(at.get(key), diags);
+                    taken(suffix, at.get(key), diags);
                 }
             }
             Some(ExistingDns::Custom(custom))
@@ -259,10 +260,37 @@ fn existing(
             let at = place.get("servers");
             for (index, server) in servers.iter().enumerate() {
                 let at = at.item(index);
-                if server.zones.iter().any(|zone| zone.trim_end_matches('.') == suffix) {
-                    taken(at.get("zones"), diags);
+                for (index, zone) in server.zones.iter().enumerate() {
+                    let place = at.get("zones").item(index);
+                    if names::is_below(zone.trim_end_matches('.'), suffix) {
+                        taken(zone, place, diags);
+                    } else if zone == "cluster.local" {
+                        diags
+                            .error(Code::InvalidDns, "the DNS operator takes no forwarder for `cluster.local`")
+                            .at(place.value(), "")
+                            .help("copy what it has: `kubectl get dns.operator/default -o jsonpath='{.spec.servers}'`");
+                    } else {
+                        names::dns_name("a zone", zone, false, place, diags);
+                    }
                 }
-                names::label("DNS forwarder", &server.name, at.get("name"), diags);
+                for (index, server) in server.upstreams.iter().enumerate() {
+                    name_server(server, at.get("upstreams").item(index), diags);
+                }
+                if server.upstreams.is_empty() || server.upstreams.len() > 15 {
+                    mismatch(
+                        "upstreams",
+                        &format!("a forwarder has 1 to 15 upstreams, `{}` has {}", server.name, server.upstreams.len()),
+                        "an IP each, with a port if need be: `upstreams: [10.1.0.10]`",
+                        at,
+                        diags,
+                    );
+                }
+                if !ports::is_service_name(&server.name) {
+                    diags
+                        .error(Code::InvalidDns, format!("`{}` cannot be the name of a forwarder", server.name))
+                        .at(at.get("name").value(), "")
+                        .help("at most 15 lower-case letters, digits and `-`, with a letter among them");
+                }
                 if let Some(policy) = &server.policy
                     && !["Random", "RoundRobin", "Sequential"].contains(&policy.as_str())
                 {

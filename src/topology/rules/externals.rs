@@ -11,10 +11,11 @@ pub(in crate::topology) fn resolve(
     spec: &TopologySpec,
     mesh: &Mesh,
     all: &[Service],
-    place: Place<'_>,
+    root: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Vec<External> {
-    let references = References { spec, root: place };
+    let references = References { spec, root };
+    let place = root.get("externals");
     let mut seen: Vec<(String, crate::source::Span)> = Vec::new();
     spec.externals
         .iter()
@@ -34,7 +35,10 @@ pub(in crate::topology) fn resolve(
                 seen.push((host.clone(), at.value()));
             }
             if external.hosts.0.is_empty() {
-                diags.error(Code::MissingField, format!("`{name}` has no hosts")).at(place.get("hosts").key(), "");
+                diags
+                    .error(Code::MissingField, format!("`{name}` has no hosts"))
+                    .at(place.get("hosts").key(), "")
+                    .help("write `hosts: www.example.com`");
             }
             one(name, external, all, references, place, diags)
         })

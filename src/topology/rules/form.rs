@@ -59,6 +59,11 @@ pub(super) fn read(text: &str, place: Place<'_>, diags: &mut Diagnostics) -> Opt
             refuse("a brace of the form has no partner".into(), None);
             return None;
         };
+        if plain.ends_with('$') {
+            let help = format!("write `{{{name}}}` alone: the compiler fills it, no shell does");
+            refuse("a `$` stands before a place of the form".into(), Some(help));
+            return None;
+        }
         let piece = match name {
             "host" => Piece::Host,
             "port" => Piece::Port,

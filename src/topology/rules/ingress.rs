@@ -11,10 +11,11 @@ pub(in crate::topology) fn resolve(
     spec: &TopologySpec,
     clusters: &[Cluster],
     services: &[Service],
-    place: Place<'_>,
+    root: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Vec<Ingress> {
-    let references = References { spec, root: place };
+    let references = References { spec, root };
+    let place = root.get("ingress");
     let ingresses: Vec<_> = spec
         .ingress
         .iter()
@@ -40,6 +41,10 @@ fn one(
     let at = place.get("service");
     let service = references.service(&who, &spec.service, at.value(), diags)?;
     let target = &services[service.0];
+    if target.ports.len() < references.spec.services[service.0].ports.len() {
+        // Some of its ports were wrong; that was said where they stand.
+        return None;
+    }
     let at_port = place.find("port").unwrap_or(at);
     let port =
         references::port(&who, &spec.service, &target.ports, spec.port.as_deref(), at_port.value(), target.at, diags)?;
@@ -93,13 +98,23 @@ fn one(
         None => target.placement.clone(),
     };
     if spec.clusters.as_ref().is_some_and(|it| it.0.is_empty()) {
-        diags.error(Code::InvalidIngress, format!("{who} is served by no cluster")).at(place.get("clusters").key(), "");
+        diags
+            .error(Code::InvalidIngress, format!("{who} is served by no cluster"))
+            .at(place.get("clusters").key(), "")
+            .help("leave `clusters` out: those that run the service serve it");
     }
     let listen = match &spec.listen {
         Some(text) => ports::number(text, place.get("listen"), diags)?,
         None if spec.tls.is_some() => 443,
         None => 80,
     };
+    // A gateway's pod opens these itself: the way between clusters, its health and its statistics.
+    if listen == 15443 || (15000..=15090).contains(&listen) {
+        diags
+            .error(Code::InvalidIngress, format!("{who} listens on port {listen}, which the gateway needs itself"))
+            .at(place.get("listen").value(), "")
+            .help("15443 carries the calls between clusters, 15000 to 15090 are the proxy's own; take `listen: 8443`");
+    }
     if listen < 1024 && !matches!(listen, 80 | 443) {
         diags
             .error(Code::InvalidIngress, format!("{who} listens on port {listen}, which only root may open"))
@@ -111,6 +126,7 @@ fn one(
             .error(Code::InvalidIngress, format!("{who} listens for TLS on port 80, where it also redirects from"))
             .at(place.get("listen").value(), "")
             .help("leave `listen` out: TLS then listens on 443");
+        return None;
     }
     Some(Ingress {
         name: name.to_owned(),

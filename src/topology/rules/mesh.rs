@@ -10,7 +10,8 @@ use crate::topology::Mesh;
 /// Checks the suffix, the trust domain and the range.
 pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mut Diagnostics) -> Mesh {
     let suffix = spec.suffix.clone().unwrap_or_else(|| "global".into());
-    self::suffix(&suffix, place.get("suffix"), diags);
+    // A wrong suffix was reported; what depends on it is looked at with one that is right.
+    let suffix = if self::suffix(&suffix, place.get("suffix"), diags) { suffix } else { "global".to_owned() };
     let trust_domain = spec.trust_domain.clone().unwrap_or_else(|| "cluster.local".into());
     names::dns_name("a trust domain", &trust_domain, false, place.get("trustDomain"), diags);
     let range_place = place.get("virtualIPs");
@@ -30,9 +31,9 @@ pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mu
     Mesh { suffix, trust_domain, virtual_range, virtual_range_at: range_place.value() }
 }
 
-fn suffix(suffix: &str, place: Place<'_>, diags: &mut Diagnostics) {
+fn suffix(suffix: &str, place: Place<'_>, diags: &mut Diagnostics) -> bool {
     if !names::dns_name("the suffix", suffix, false, place, diags) {
-        return;
+        return false;
     }
     let kubernetes = ["cluster.local", "svc", "local", "localhost"];
     if kubernetes.contains(&suffix) || suffix.ends_with(".cluster.local") {
@@ -43,7 +44,9 @@ fn suffix(suffix: &str, place: Place<'_>, diags: &mut Diagnostics) {
             )
             .at(place.value(), "")
             .help("take a name that nothing else uses: `mesh.internal`, or `global` as Istio's charts do");
+        return false;
     }
+    true
 }
 
 /// A range of virtual IPs must be one that a sidecar can capture and nothing else means.

@@ -98,14 +98,20 @@ pub(super) fn is_dns_name(name: &str) -> bool {
         && !name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// Whether a DNS name is this domain or lies in it.
+pub(super) fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// Labels as Kubernetes takes them.
 pub(super) fn labels(map: &IndexMap<String, String>, place: Place<'_>, diags: &mut Diagnostics) {
     for (key, value) in map {
         let place = place.get(key);
         if let Err(reason) = qualified_name(key) {
             diags
-                .error(Code::InvalidLabel, format!("`{}` cannot be the key of a label: {reason}", shortened(key)))
-                .at(place.key(), "");
+                .error(Code::InvalidLabel, format!("`{}` cannot be the key of a label", shortened(key)))
+                .at(place.key(), "")
+                .help(reason);
         }
         let edge = |c: char| c.is_ascii_alphanumeric();
         let fits = value.is_empty()
@@ -127,8 +133,9 @@ pub(super) fn annotations(map: &IndexMap<String, String>, place: Place<'_>, diag
     for key in map.keys() {
         if let Err(reason) = qualified_name(key) {
             diags
-                .error(Code::InvalidLabel, format!("`{}` cannot be the key of an annotation: {reason}", shortened(key)))
-                .at(place.get(key).key(), "");
+                .error(Code::InvalidLabel, format!("`{}` cannot be the key of an annotation", shortened(key)))
+                .at(place.get(key).key(), "")
+                .help(reason);
         }
     }
 }
@@ -136,14 +143,14 @@ pub(super) fn annotations(map: &IndexMap<String, String>, place: Place<'_>, diag
 fn qualified_name(key: &str) -> Result<(), &'static str> {
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     if prefix.is_some_and(|it| !is_dns_name(it)) {
-        return Err("what stands before the `/` is no DNS name");
+        return Err("what stands before the `/` is a DNS name: `example.com/team`");
     }
     let edge = |c: char| c.is_ascii_alphanumeric();
     if name.is_empty() || name.len() > MAX_LABEL || !name.starts_with(edge) || !name.ends_with(edge) {
-        return Err("it has 1 to 63 characters and a letter or digit at both ends");
+        return Err("a key has 1 to 63 characters, behind a `/` if there is one, and a letter or digit at both ends");
     }
     if !name.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.')) {
-        return Err("it holds something else than letters, digits, `-`, `_` and `.`");
+        return Err("a key is letters, digits, `-`, `_` and `.`, with at most one `/` behind a DNS name");
     }
     Ok(())
 }

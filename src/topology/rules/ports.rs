@@ -19,8 +19,8 @@ pub(super) fn resolve(
 ) -> Vec<Port> {
     let mut ports: Vec<Port> = Vec::with_capacity(spec.len());
     for (name, spec) in spec {
-        let place = place.get(name);
-        let Some(port) = port(name, spec, app_protocol, place, diags) else { continue };
+        let here = place.get(name);
+        let Some(port) = port(name, spec, app_protocol, here, diags) else { continue };
         let twin = ports
             .iter()
             .find(|it| it.number == port.number && (it.protocol == Protocol::Udp) == (port.protocol == Protocol::Udp));
@@ -30,7 +30,9 @@ pub(super) fn resolve(
                     Code::DuplicatePort,
                     format!("the ports `{}` and `{name}` have one number, {}", twin.name, port.number),
                 )
-                .at(place.value(), "");
+                .at(here.key(), "here again")
+                .context(place.get(&twin.name).key(), "first here")
+                .help("a Service has one port of a number; give one of them another, `8081:7070`, or leave one out");
             continue;
         }
         ports.push(port);
@@ -45,11 +47,20 @@ fn port(
     place: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Option<Port> {
-    let named = port_name(name, place, diags);
+    if !port_name(name, place, diags) {
+        return None;
+    }
     let (number, target, protocol) = match spec {
         Short::Text(text) => {
             let (port, target) =
                 text.split_once(':').map_or((text.as_str(), None), |(port, target)| (port, Some(target)));
+            if target.is_some_and(|it| it.contains(':')) || text.contains('/') {
+                diags
+                    .error(Code::InvalidPort, format!("`{text}` is not a port"))
+                    .at(place.value(), "")
+                    .help("port and container port, `80:8080`; the protocol is the beginning of the name: `tcp: 80`");
+                return None;
+            }
             let number = number(port, place, diags)?;
             let target = match target {
                 None => TargetPort::Number(number),
@@ -67,7 +78,7 @@ fn port(
         }
     };
     let (protocol, app_protocol) = self::protocol(name, protocol, app_protocol, place, diags)?;
-    named.then(|| Port { name: name.to_owned(), number, target, protocol, app_protocol })
+    Some(Port { name: name.to_owned(), number, target, protocol, app_protocol })
 }
 
 /// A port number as written.
@@ -77,7 +88,7 @@ pub(super) fn number(text: &str, place: Place<'_>, diags: &mut Diagnostics) -> O
         diags
             .error(Code::InvalidPort, format!("`{text}` is not a port"))
             .at(place.value(), "")
-            .help("a port is a number from 1 to 65535; `80:8080` means port 80, container port 8080");
+            .help("a port is a number from 1 to 65535, without zeros before it");
     }
     number
 }
@@ -101,7 +112,8 @@ fn target_port(target: &IntOrString, place: Place<'_>, diags: &mut Diagnostics) 
     }
 }
 
-fn is_service_name(name: &str) -> bool {
+/// `IANA_SVC_NAME`: what Kubernetes calls a port of a container and OpenShift a forwarder.
+pub(super) fn is_service_name(name: &str) -> bool {
     name.len() <= 15
         && name.bytes().any(|b| b.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -116,10 +128,12 @@ fn port_name(name: &str, place: Place<'_>, diags: &mut Diagnostics) -> bool {
         && !name.starts_with('-')
         && !name.ends_with('-');
     if !fits {
+        let near = name.to_ascii_lowercase().replace(['_', '.', ' '], "-");
         diags
             .error(Code::InvalidPortName, format!("`{name}` is not the name of a port"))
             .at(place.key(), "")
-            .help("at most 62 lower-case letters, digits and `-`, with a letter or digit at both ends");
+            .help("at most 62 lower-case letters, digits and `-`, with a letter or digit at both ends")
+            .help_if(super::names::is_label(&near).then(|| format!("`{near}` would do")));
     }
     fits
 }

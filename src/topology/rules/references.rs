@@ -62,8 +62,25 @@ impl References<'_> {
         let draft = diags
             .error(Code::UnknownService, format!("{who} names the service `{name}`, which does not exist"))
             .at(at, "no service has this name");
+        if let Some(key) = self.called(name) {
+            draft.help(format!("a service is named by its key in the topology: `{key}`"));
+            return None;
+        }
         missing(draft, "service", name, &self.spec.services, self.root.get("services").key());
         None
+    }
+}
+
+impl<'a> References<'a> {
+    /// The key of the service that a host means: `cart.shop`, `cart.shop.svc.cluster.local`.
+    fn called(self, host: &str) -> Option<&'a str> {
+        let mut labels = host.split('.');
+        let (name, namespace) = (labels.next()?, labels.next());
+        let found = |(key, service): &(&'a String, &'a crate::syntax::ServiceSpec)| {
+            let own = service.namespace.as_deref().unwrap_or("default");
+            service.name.as_ref().unwrap_or(key) == name && namespace.is_none_or(|it| it == own)
+        };
+        self.spec.services.iter().find(found).map(|(key, _)| key.as_str())
     }
 }
 
@@ -75,9 +92,11 @@ fn missing<T>(draft: crate::diag::Draft<'_>, what: &str, name: &str, map: &Index
     } else {
         let names: Vec<_> = map.keys().take(8).map(|it| format!("`{it}`")).collect();
         let more = if map.len() > names.len() { ", …" } else { "" };
-        draft
-            .context(declared, format!("the {what}s are declared here"))
-            .help(format!("declared are {}{more}", names.join(", ")));
+        draft.context(declared, format!("the {what}s are declared here")).help(format!(
+            "there {} {}{more}",
+            if names.len() == 1 { "is only" } else { "are" },
+            names.join(", ")
+        ));
     }
 }
 

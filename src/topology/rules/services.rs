@@ -8,22 +8,25 @@ use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{CallSpec, Place, ServiceSpec, Short, TopologySpec};
 use crate::target::Release;
-use crate::topology::{Call, Cluster, ClusterId, Form, Port, Service, Variable};
+use crate::topology::{Call, Cluster, ClusterId, Form, Service, Variable};
 
 /// Checks every service, then every call between them.
 pub(in crate::topology) fn resolve(
     spec: &TopologySpec,
     clusters: &[Cluster],
-    place: Place<'_>,
+    root: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Vec<Service> {
-    let references = References { spec, root: place };
-    let root = References { spec, ..references };
-    let mut services: Vec<Service> =
-        spec.services.iter().map(|(key, service)| one(key, service, clusters, root, place.get(key), diags)).collect();
+    let references = References { spec, root };
+    let place = root.get("services");
+    let mut services: Vec<Service> = spec
+        .services
+        .iter()
+        .map(|(key, service)| one(key, service, clusters, references, place.get(key), diags))
+        .collect();
     unique_hosts(&services, diags);
     for (index, spec) in spec.services.values().enumerate() {
-        let calls = calls(&services, index, spec, root, place.get(&services[index].key).get("calls"), diags);
+        let calls = calls(&services, index, spec, references, place.get(&services[index].key).get("calls"), diags);
         let at = place.get(&services[index].key);
         workloads::variables(&services[index], spec, &calls, at, diags);
         services[index].calls = calls;
@@ -65,14 +68,18 @@ fn one(
     names::labels(&spec.labels, place.get("labels"), diags);
     names::annotations(&spec.annotations, place.get("annotations"), diags);
     let selector = spec.selector.clone().unwrap_or_else(|| std::iter::once(("app".to_owned(), name.clone())).collect());
-    names::labels(&selector, place.get("selector"), diags);
+    // The default is made of the name, which was looked at above.
+    if spec.selector.is_some() {
+        names::labels(&selector, place.get("selector"), diags);
+    }
     if selector.is_empty() {
         diags
             .error(
                 Code::InvalidWorkload,
                 format!("the selector of {who} is empty: it takes every pod of the namespace"),
             )
-            .at(place.get("selector").key(), "");
+            .at(place.get("selector").key(), "")
+            .help(format!("leave it out, which means `app: {name}`, or name labels of its pods"));
     }
     let workload = workloads::resolve(spec, &placement, clusters, place, diags);
     let service_account = match &spec.service_account {
@@ -154,9 +161,9 @@ fn calls(
     diags: &mut Diagnostics,
 ) -> Vec<Call> {
     let who = format!("`{}`", services[caller].key);
-    let mut calls: Vec<Call> = Vec::with_capacity(spec.calls.len());
-    for (index, call) in spec.calls.iter().enumerate() {
-        let place = place.item(index);
+    let mut calls: Vec<Call> = Vec::with_capacity(spec.calls.0.len());
+    for (index, call) in spec.calls.0.iter().enumerate() {
+        let place = references::element(place, index);
         let (name, port, at) = match call {
             Short::Text(text) => {
                 let (name, port) =
@@ -167,8 +174,8 @@ fn calls(
         };
         let Some(callee) = references.service(&who, name, at.value(), diags) else { continue };
         let target = &services[callee.0];
-        if target.ports.is_empty() && !references.spec.services[callee.0].ports.is_empty() {
-            // Its ports were wrong; that was said where they stand.
+        if target.ports.len() < references.spec.services[callee.0].ports.len() {
+            // Some of its ports were wrong; that was said where they stand.
             continue;
         }
         let at_port = if at.value() == place.value() { place } else { place.find("port").unwrap_or(at) };
@@ -184,7 +191,7 @@ fn calls(
             continue;
         }
         let variables = match call {
-            Short::Full(call) => variables(call, &target.ports[port], place.get("env"), diags),
+            Short::Full(call) => variables(call, place.get("env"), diags),
             Short::Text(_) => Vec::new(),
         };
         calls.push(Call { callee, port, variables, at: at.value() });
@@ -192,15 +199,17 @@ fn calls(
     calls
 }
 
-fn variables(call: &CallSpec, _: &Port, place: Place<'_>, diags: &mut Diagnostics) -> Vec<Variable> {
+fn variables(call: &CallSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<Variable> {
     match &call.env {
         None => Vec::new(),
-        Some(Short::Text(name)) => vec![Variable { name: name.clone(), form: Form::host_and_port() }],
+        Some(Short::Text(name)) => {
+            vec![Variable { name: name.clone(), form: Form::host_and_port(), at: place.value() }]
+        }
         Some(Short::Full(map)) => map
             .iter()
             .filter_map(|(name, text)| {
                 let form = form::read(text, place.get(name), diags)?;
-                Some(Variable { name: name.clone(), form })
+                Some(Variable { name: name.clone(), form, at: place.get(name).key() })
             })
             .collect(),
     }

@@ -1,5 +1,6 @@
 //! Rules of trust: where certificates come from, roots and their fingerprints.
 
+use super::names;
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{Place, TrustSpec};
@@ -27,21 +28,30 @@ pub(super) fn resolve(
     own: Option<&TrustSpec>,
     mesh: &TrustSpec,
     place: Place<'_>,
+    mesh_place: Place<'_>,
     roots: &mut Roots,
     diags: &mut Diagnostics,
 ) -> Trust {
     let default = TrustSpec::default();
     let own = own.unwrap_or(&default);
     let fill = |text: &str| text.replace("{cluster}", cluster);
+    let trust_at = if own.external_secret.is_some() { place } else { mesh_place }.get("trust");
     let secret =
         own.external_secret.as_ref().or(if own.files.is_some() { None } else { mesh.external_secret.as_ref() });
     let origin = match secret {
         Some(secret) => {
+            let at = trust_at.get("externalSecret");
+            if !names::is_dns_name(&secret.store) {
+                diags
+                    .error(Code::InvalidName, format!("`{}` cannot be the name of a secret store", secret.store))
+                    .at(at.get("store").value(), "")
+                    .help("lower-case letters, digits, `-` and `.`, as `kubectl get clustersecretstores` prints it");
+            }
             let kind = secret.kind.clone().unwrap_or_else(|| "ClusterSecretStore".into());
             if kind != "ClusterSecretStore" && kind != "SecretStore" {
                 diags
                     .error(Code::InvalidName, format!("`{kind}` is no kind of secret store"))
-                    .at(place.get("trust").get("externalSecret").get("kind").value(), "")
+                    .at(at.get("kind").value(), "")
                     .help("`ClusterSecretStore` or `SecretStore`");
             }
             TrustOrigin::ExternalSecret { store: secret.store.clone(), kind, key: fill(&secret.key) }
@@ -53,7 +63,7 @@ pub(super) fn resolve(
     };
     let (written, at) = match (&own.root_fingerprint, &mesh.root_fingerprint) {
         (Some(own), _) => (Some(own), place.get("trust").get("rootFingerprint").value()),
-        (None, mesh) => (mesh.as_ref(), place.key()),
+        (None, mesh) => (mesh.as_ref(), mesh_place.get("trust").get("rootFingerprint").value()),
     };
     let root_fingerprint = written.and_then(|it| fingerprint(it, at, diags));
     if let Some(root) = &root_fingerprint {

@@ -18,6 +18,7 @@ pub(super) fn resolve(
     place: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Workload {
+    let service = place;
     let place = place.get("workload");
     let workload = match &spec.workload {
         None => return Workload::ServiceOnly,
@@ -41,9 +42,10 @@ pub(super) fn resolve(
     if workload.replicas.is_some_and(|it| it < 0) {
         diags
             .error(Code::InvalidWorkload, "there cannot be fewer than 0 replicas")
-            .at(place.get("replicas").value(), "");
+            .at(place.get("replicas").value(), "")
+            .help("leave it out if something else counts the pods");
     }
-    selector(spec, workload, place, diags);
+    selector(spec, workload, service, diags);
     probes(workload, placement, clusters, place, diags);
     Workload::Deployment(workload.clone())
 }
@@ -51,7 +53,7 @@ pub(super) fn resolve(
 /// The pods must carry the labels that the Service and the Deployment select by.
 fn selector(spec: &ServiceSpec, workload: &WorkloadSpec, place: Place<'_>, diags: &mut Diagnostics) {
     let Some(deployment) = &workload.deployment else { return };
-    let at = place.get("deployment");
+    let at = place.get("workload").get("deployment");
     if deployment.selector.match_labels.is_some() || deployment.selector.match_expressions.is_some() {
         diags
             .error(Code::InvalidWorkload, "the selector of the Deployment is given beside the selector of the service")
@@ -68,7 +70,9 @@ fn selector(spec: &ServiceSpec, workload: &WorkloadSpec, place: Place<'_>, diags
                     Code::InvalidWorkload,
                     format!("the pods are labelled `{key}: {value}`, the service selects `{key}: {selected}`"),
                 )
-                .at(at.get("template").get("metadata").get("labels").get(key).value(), "");
+                .at(at.get("template").get("metadata").get("labels").get(key).value(), "")
+                .context(place.get("selector").get(key).value(), "the service selects this")
+                .help("the Service would find no pod; make the two equal");
         }
     }
 }
@@ -120,10 +124,13 @@ fn probes(
         if actions.iter().filter(|it| **it).count() != 1 {
             diags
                 .error(Code::InvalidWorkload, "a probe does exactly one of `exec`, `httpGet`, `tcpSocket` and `grpc`")
-                .at(at.key(), "");
+                .at(at.key(), "")
+                .help("write two probes if two things are asked: `readinessProbe:` and `livenessProbe:`");
         }
     }
 }
+
+const ONE_OF_TWO: &str = "keep one of the two; what a call carries is set by its `env`";
 
 /// Every variable is set once, by somebody who can, under a name that a program can read.
 pub(super) fn variables(
@@ -139,20 +146,20 @@ pub(super) fn variables(
     };
     let env_place = place.get("workload").get("env");
     let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
-    let mut set = |name, span, diags: &mut Diagnostics| {
+    let mut set = |name, span, help, diags: &mut Diagnostics| {
         if let Some(first) = seen.insert(name, span) {
             diags
                 .error(Code::EnvironmentTwice, format!("the variable `{name}` of `{}` is set twice", service.key))
                 .at(span, "here again")
                 .context(first, "first here")
-                .help("the compiler fills the variable of a call; remove the other");
+                .help(help);
         } else {
             variable_name(name, span, diags);
         }
     };
     for (name, value) in own.into_iter().flat_map(|it| &it.env) {
         let at = env_place.get(name);
-        set(name, at.key(), diags);
+        set(name, at.key(), ONE_OF_TWO, diags);
         if let Short::Text(text) = value
             && looks_like_password(name)
             && !text.is_empty()
@@ -169,18 +176,17 @@ pub(super) fn variables(
     let container_env = own.and_then(|it| it.container.as_ref()).and_then(|it| it.env.as_ref());
     for (index, variable) in container_env.into_iter().flatten().enumerate() {
         let at = place.get("workload").get("container").get("env").item(index);
-        set(&variable.name, at.get("name").value(), diags);
+        set(&variable.name, at.get("name").value(), ONE_OF_TWO, diags);
     }
-    for variable in calls.iter().flat_map(|call| call.variables.iter().map(move |it| (call, it))) {
-        let (call, variable) = variable;
-        set(&variable.name, call.at, diags);
+    for variable in calls.iter().flat_map(|it| &it.variables) {
+        set(&variable.name, variable.at, "the compiler fills the variable of a call; remove the other", diags);
         if own.is_none() {
             diags
                 .warning(
                     Code::NobodySetsVariable,
                     format!("nobody sets `{}`: the Deployment of `{}` is not written here", variable.name, service.key),
                 )
-                .at(call.at, "")
+                .at(variable.at, "")
                 .help("set it where the Deployment is kept; the RUNBOOK lists the value");
         }
     }
