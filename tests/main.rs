@@ -5,6 +5,7 @@ mod diagnostics;
 mod dns;
 mod example;
 mod golden;
+mod hostile;
 mod invariants;
 mod sample;
 mod support;
