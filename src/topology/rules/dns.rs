@@ -2,15 +2,21 @@
 
 use std::net::IpAddr;
 
-use super::{addresses, names, references::element};
+use indexmap::IndexMap;
+
+use super::{addresses, corefile, names, references::element};
 use crate::diag::{Code, Diagnostics};
 use crate::inputs::{Inputs, Part};
-use crate::syntax::{ClusterSpec, DnsSpec, ExistingDnsSpec, Place, Provider, Server};
+use crate::source::Span;
+use crate::syntax::{ClusterSpec, DnsSpec, ExistingDnsSpec, ForwarderSpec, Place, Provider, Server};
 use crate::target::{Istio, Release};
-use crate::topology::{Dns, DnsServer, ExistingDns, Mesh, Ranges};
+use crate::topology::{Dns, DnsServer, ExistingDns, Mesh, Ranges, STUB_KEY, STUB_NAME};
 
 /// The image of our own CoreDNS, unless the topology names another.
 const COREDNS_IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.7";
+
+/// The most upstreams that OpenShift takes.
+const MAX_UPSTREAMS: usize = 15;
 
 /// Checks `dns:` of a cluster.
 #[expect(clippy::too_many_arguments, reason = "the place, the inputs and the four things a cluster's DNS depends on")]
@@ -191,24 +197,19 @@ fn existing(
         return None;
     }
     let suffix = &mesh.suffix;
-    let taken = |at: Place<'_>, diags: &mut Diagnostics| {
-        diags
-            .error(Code::StubDomainTaken, format!("the cluster's DNS already has an entry for `{suffix}`"))
-            .at(at.key(), "")
-            .help("if an earlier bundle put it there, leave it out here; if somebody else did, choose another `mesh.suffix`");
-    };
     match provider {
         Provider::KubeDns => {
             let stub_domains = spec.stub_domains.clone().unwrap_or_default();
             let domains = place.get("stubDomains");
             for (domain, servers) in &stub_domains {
-                names::dns_name("a stub domain", domain, false, domains.get(domain), diags);
+                if same_zone(domain, suffix) {
+                    taken(suffix, domains.get(domain).key(), diags);
+                } else {
+                    names::dns_name("a stub domain", domain, false, domains.get(domain), diags);
+                }
                 for (index, server) in servers.0.iter().enumerate() {
                     name_server(server, element(domains.get(domain), index), diags);
                 }
-            }
-            if stub_domains.contains_key(suffix) {
-                taken(domains.get(suffix), diags);
             }
             let upstream = spec.upstream_nameservers.clone().unwrap_or_default();
             for (index, server) in upstream.0.iter().enumerate() {
@@ -220,64 +221,178 @@ fn existing(
             })
         }
         Provider::Coredns | Provider::Eks | Provider::NodelocalDns => {
-            let corefile = spec.corefile.clone()?;
-            let at = place.get("corefile");
-            if !balanced(&corefile) {
-                diags.error(Code::InvalidDns, "the braces of the Corefile do not match").at(at.value(), "").help(
-                    "copy it whole: `kubectl -n kube-system get configmap coredns -o jsonpath='{.data.Corefile}'`",
-                );
-            }
-            if serves(&corefile, suffix) {
-                taken(at, diags);
-            }
-            Some(ExistingDns::Corefile(corefile))
+            corefile(spec.corefile.clone()?, suffix, provider, place.get("corefile"), diags)
         }
-        Provider::Aks => {
-            let custom = spec.custom.clone()?;
-            let at = place.get("custom");
-            for (key, text) in &custom {
-                let fits = !key.is_empty()
-                    && key.len() <= 253
-                    && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-                if !fits {
-                    mismatch(
-                        key,
-                        &format!("`{key}` cannot be a key of a ConfigMap"),
-                        "letters, digits, `-`, `_` and `.`",
-                        at,
-                        diags,
-                    );
-                }
-                if key.ends_with(".server") && serves(text, suffix) {
-                    taken(at.get(key), diags);
-                }
-            }
-            Some(ExistingDns::Custom(custom))
+        Provider::Aks => custom(spec.custom.clone()?, suffix, place.get("custom"), diags),
+        Provider::Openshift => servers(spec.servers.clone()?, suffix, place.get("servers"), diags),
+    }
+}
+
+fn taken(suffix: &str, at: Span, diags: &mut Diagnostics) {
+    diags
+        .error(Code::StubDomainTaken, format!("the cluster's DNS already has an entry for `{suffix}`"))
+        .at(at, "")
+        .help(
+            "if an earlier bundle put it there, leave it out here; if somebody else did, choose another `mesh.suffix`",
+        );
+}
+
+fn corefile(
+    text: String,
+    suffix: &str,
+    provider: Provider,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Option<ExistingDns> {
+    let blocks = match corefile::read(&text) {
+        Ok(blocks) => blocks,
+        Err(reason) => {
+            diags
+                .error(Code::InvalidDns, format!("this is not a whole Corefile: {reason}"))
+                .at(place.value(), "")
+                .help(copy_it(provider));
+            return None;
         }
-        Provider::Openshift => {
-            let servers = spec.servers.clone()?;
-            let at = place.get("servers");
-            for (index, server) in servers.iter().enumerate() {
-                let at = at.item(index);
-                if server.zones.iter().any(|zone| zone.trim_end_matches('.') == suffix) {
-                    taken(at.get("zones"), diags);
+    };
+    if blocks.iter().any(|it| it.zones.iter().any(|zone| zone == suffix)) {
+        taken(suffix, place.key(), diags);
+    }
+    // A block on a port that nobody asks would be dead, and part of a Corefile takes DNS down.
+    let Some(root) = blocks.into_iter().find(|it| it.zones.iter().any(String::is_empty)) else {
+        diags
+            .error(Code::InvalidDns, "this is not a whole Corefile: nothing serves `.` on port 53")
+            .at(place.value(), "")
+            .help(copy_it(provider));
+        return None;
+    };
+    Some(ExistingDns::Corefile { text, bind: root.bind })
+}
+
+fn copy_it(provider: Provider) -> String {
+    let name = if provider == Provider::NodelocalDns { "node-local-dns" } else { "coredns" };
+    format!("copy it whole: `kubectl -n kube-system get configmap {name} -o jsonpath='{{.data.Corefile}}'`")
+}
+
+fn custom(
+    custom: IndexMap<String, String>,
+    suffix: &str,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Option<ExistingDns> {
+    for (key, text) in &custom {
+        let at = place.get(key);
+        let fits = key.len() <= 253
+            && !["", ".", ".."].contains(&key.as_str())
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if !fits {
+            diags
+                .error(Code::InvalidDns, format!("`{key}` cannot be a key of a ConfigMap"))
+                .at(at.key(), "")
+                .help("letters, digits, `-`, `_` and `.`");
+        }
+        if key == STUB_KEY {
+            taken(suffix, at.key(), diags);
+        } else if key.ends_with(".server") {
+            match corefile::read(text) {
+                Ok(blocks) if blocks.iter().any(|it| it.zones.iter().any(|zone| zone == suffix)) => {
+                    taken(suffix, at.key(), diags);
                 }
-                names::label("DNS forwarder", &server.name, at.get("name"), diags);
-                if let Some(policy) = &server.policy
-                    && !["Random", "RoundRobin", "Sequential"].contains(&policy.as_str())
-                {
-                    mismatch(
-                        "policy",
-                        &format!("OpenShift knows no policy `{policy}`"),
-                        "`Random`, `RoundRobin` or `Sequential`",
-                        at,
-                        diags,
-                    );
+                Ok(_) => {}
+                Err(reason) => {
+                    diags
+                        .error(Code::InvalidDns, format!("`{key}` holds no server blocks: {reason}"))
+                        .at(at.value(), "")
+                        .help("copy it whole: `kubectl -n kube-system get configmap coredns-custom -o yaml`");
                 }
             }
-            Some(ExistingDns::Servers(servers))
         }
     }
+    Some(ExistingDns::Custom(custom))
+}
+
+fn servers(
+    servers: Vec<ForwarderSpec>,
+    suffix: &str,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Option<ExistingDns> {
+    for (index, server) in servers.iter().enumerate() {
+        let at = place.item(index);
+        if server.name == STUB_NAME || server.zones.iter().any(|it| same_zone(it, suffix)) {
+            taken(suffix, at.get("zones").key(), diags);
+        }
+        if !is_service_name(&server.name) {
+            diags
+                .error(Code::InvalidDns, format!("OpenShift takes no forwarder called `{}`", server.name))
+                .at(at.get("name").value(), "")
+                .help("1 to 15 lower-case letters, digits and single `-`, with a letter among them");
+        }
+        if let Some(first) = servers[..index].iter().position(|it| it.name == server.name) {
+            diags
+                .error(Code::InvalidDns, format!("two forwarders are called `{}`", server.name))
+                .at(at.get("name").value(), "here again")
+                .context(place.item(first).get("name").value(), "first here")
+                .help("the names of forwarders differ");
+        }
+        if server.zones.is_empty() {
+            mismatch(
+                "zones",
+                "a forwarder serves at least one zone",
+                "name them: `zones: [corp.example.com]`",
+                at,
+                diags,
+            );
+        }
+        for (zone, at) in server.zones.iter().enumerate().map(|(index, zone)| (zone, at.get("zones").item(index))) {
+            if zone == "cluster.local" {
+                diags
+                    .error(Code::InvalidDns, "OpenShift forwards no `cluster.local`")
+                    .at(at.value(), "")
+                    .help("it serves that zone itself");
+            } else {
+                names::dns_name("a zone", zone, false, at, diags);
+            }
+        }
+        if server.upstreams.is_empty() || server.upstreams.len() > MAX_UPSTREAMS {
+            mismatch(
+                "upstreams",
+                &format!("a forwarder has 1 to {MAX_UPSTREAMS} upstreams, this one has {}", server.upstreams.len()),
+                "name the servers it forwards to: `upstreams: [10.1.2.3]`",
+                at,
+                diags,
+            );
+        }
+        for (index, upstream) in server.upstreams.iter().enumerate() {
+            name_server(upstream, at.get("upstreams").item(index), diags);
+        }
+        if let Some(policy) = &server.policy
+            && !["Random", "RoundRobin", "Sequential"].contains(&policy.as_str())
+        {
+            mismatch(
+                "policy",
+                &format!("OpenShift knows no policy `{policy}`"),
+                "`Random`, `RoundRobin` or `Sequential`",
+                at,
+                diags,
+            );
+        }
+    }
+    Some(ExistingDns::Servers(servers))
+}
+
+/// A service name as in RFC 6335.
+fn is_service_name(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name.bytes().any(|b| b.is_ascii_lowercase())
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && !name.contains("--")
+}
+
+/// Whether two spellings mean one zone.
+fn same_zone(zone: &str, suffix: &str) -> bool {
+    zone.strip_suffix('.').unwrap_or(zone).eq_ignore_ascii_case(suffix)
 }
 
 /// An address, with a port if need be. kube-dns also takes names, CoreDNS does not; we take neither's word.
@@ -289,41 +404,4 @@ fn name_server(text: &str, place: Place<'_>, diags: &mut Diagnostics) {
             .at(place.value(), "")
             .help("an IP, with a port if need be: `10.0.0.10`, `10.0.0.10:5353`");
     }
-}
-
-fn balanced(corefile: &str) -> bool {
-    let mut depth = 0i64;
-    for word in corefile.lines().flat_map(|line| line.split('#').next().unwrap_or("").split_whitespace()) {
-        match word {
-            _ if word.ends_with('{') => depth += 1,
-            "}" => depth -= 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return false;
-        }
-    }
-    depth == 0
-}
-
-/// Whether a Corefile has a server block for this zone.
-fn serves(corefile: &str, zone: &str) -> bool {
-    let mut depth = 0i64;
-    for line in corefile.lines().map(|line| line.split('#').next().unwrap_or("").trim()) {
-        if depth == 0 {
-            let zones = line.trim_end_matches('{').split([' ', ',', '\t']).filter(|it| !it.is_empty());
-            for word in zones {
-                let word = word.strip_prefix("dns://").unwrap_or(word);
-                if word.split(':').next().unwrap_or(word).trim_end_matches('.') == zone {
-                    return true;
-                }
-            }
-        }
-        if line.ends_with('{') {
-            depth += 1;
-        } else if line == "}" {
-            depth -= 1;
-        }
-    }
-    false
 }
