@@ -32,7 +32,7 @@ case ${1-} in
     *) fail "unknown argument $1; see the comment at the top" ;;
 esac
 
-for tool in kubectl jq diff mktemp; do
+for tool in kubectl jq cmp diff mktemp; do
     command -v "$tool" >/dev/null || fail "$tool is not installed"
 done
 
@@ -46,7 +46,7 @@ in_cluster() {
 
 # The object as it should be, or a text: why it must not be touched.
 merge() {
-    jq --arg action "$action" --arg suffix "$suffix" --arg address "$address" \
+    jq -rS --arg action "$action" --arg suffix "$suffix" --arg address "$address" \
         '# One entry of the JSON is ours; all others stay as they are.
 def same: rtrimstr(".") | ascii_downcase | . == $suffix;
 ((.data.stubDomains // "") | if . == "" then {} else try fromjson catch null end) as $domains
@@ -81,13 +81,11 @@ if [ ! -s "$work/old.json" ]; then
 fi
 
 merge "$work/old.json" >"$work/new.json"
-if [ "$(jq -r type "$work/new.json")" != object ]; then
-    fail "$(jq -r . "$work/new.json"); nothing was changed"
-fi
+read -r first <"$work/new.json" || fail "jq gave no answer; nothing was changed"
+[ "$first" = "{" ] || fail "$first; nothing was changed"
 
 jq -S . "$work/old.json" >"$work/old"
-jq -S . "$work/new.json" >"$work/new"
-if cmp -s "$work/old" "$work/new"; then
+if cmp -s "$work/old" "$work/new.json"; then
     say "nothing to change: the entry for $suffix is $state"
     exit 0
 fi
