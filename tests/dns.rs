@@ -30,9 +30,9 @@ create)
     mv "$object.new" "$object"
     ;;
 replace)
-    live=$(jq -r .metadata.resourceVersion "$object")
-    [ "$(jq -r .metadata.resourceVersion "$3")" = "$live" ] || { echo "the object has been modified" >&2; exit 1; }
-    jq '.metadata.resourceVersion |= (tonumber + 1 | tostring)' "$3" >"$object.new"
+    jq --slurpfile live "$object" 'if .metadata.resourceVersion != $live[0].metadata.resourceVersion
+        then error("the object has been modified")
+        else .metadata.resourceVersion |= (tonumber + 1 | tostring) end' "$3" >"$object.new" || exit 1
     mv "$object.new" "$object"
     ;;
 *) exit 1 ;;
@@ -430,7 +430,7 @@ const COREFILES: &[(&str, Result<(), &str>)] = &[
 #[test]
 fn the_compiler_and_the_script_read_a_corefile_alike() {
     for (corefile, verdict) in COREFILES {
-        let script = Cluster::new("dns_coredns", Some(&coredns(corefile))).run(&[]);
+        let script = Cluster::new("dns_coredns", Some(&coredns(corefile))).run(&["--dry-run"]);
         let quoted = serde_json::to_string(corefile).expect("a text has a form in JSON");
         let text =
             topology(&format!("dns: {{provider: coredns, address: 10.0.0.53, existing: {{corefile: {quoted}}}}}"));
