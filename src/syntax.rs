@@ -80,10 +80,9 @@ pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Sou
 /// # Errors
 /// When the text is no YAML or has the wrong shape; every place is reported.
 pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Reported> {
-    // The readers know nothing of one another. Each has bounds of its own on what it takes.
-    let (root, value) = rayon::join(|| tree::read(source, diags), || values(source));
-    let root = root?;
-    let value = value.map_err(|error| refused(source, &error, diags))?;
+    // The tree comes first: serde_yaml takes minutes over text that the tree refuses at once.
+    let root = tree::read(source, diags)?;
+    let value = values(source).map_err(|error| refused(source, &error, diags))?;
     let spec = topology(source, &value, Place::root(&root), diags);
     diags.check()?;
     Ok(Document { spec, root })

@@ -157,6 +157,11 @@ pub enum DnsServer {
     },
 }
 
+/// The name of our forwarder in OpenShift's DNS.
+pub const STUB_NAME: &str = "meshlatch";
+/// Our key in AKS's `coredns-custom`.
+pub const STUB_KEY: &str = "meshlatch.server";
+
 /// What a provider's DNS already has, to be kept.
 #[derive(Debug)]
 pub enum ExistingDns {
@@ -167,8 +172,13 @@ pub enum ExistingDns {
         /// Upstream name servers, if any are set.
         upstream_nameservers: Vec<String>,
     },
-    /// A whole Corefile.
-    Corefile(String),
+    /// CoreDNS.
+    Corefile {
+        /// The whole Corefile.
+        text: String,
+        /// What the block of the root listens on; empty for all addresses.
+        bind: Vec<String>,
+    },
     /// The keys of AKS's `coredns-custom`.
     Custom(IndexMap<String, String>),
     /// OpenShift's forwarders.

@@ -1,8 +1,8 @@
 //! The one place that runs minijinja.
 //!
 //! Every value that a template writes becomes a scalar of the file's language: in YAML quoted when
-//! need be, in a shell script always one word. No value can leave its place. An undefined value is
-//! an error, and an error here is a mistake in this program.
+//! need be, in a shell script or a Corefile always one word. No value can leave its place. An
+//! undefined value is an error, and an error here is a mistake in this program.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -40,6 +40,16 @@ templates! {
     ExternalSecret = "external_secret.yaml.j2";
     CacertsCommands = "cacerts.md.j2";
     Runbook = "runbook.md.j2";
+    CorefileBlock = "dns/block.corefile.j2";
+    OpenshiftDns = "dns/openshift.yaml.j2";
+    ServerCorefile = "dns/server.corefile.j2";
+    ServerZone = "dns/server.zone.j2";
+    ApplyScript = "dns/apply.sh.j2";
+    ReadCorefile = "dns/corefile.jq.j2";
+    MergeCorefile = "dns/merge_corefile.jq.j2";
+    MergeCustom = "dns/merge_custom.jq.j2";
+    MergeServers = "dns/merge_servers.jq.j2";
+    MergeStubDomains = "dns/merge_stub_domains.jq.j2";
     HelmValues = "istio/helm_values.yaml.j2";
     IstioOperator = "istio/istio_operator.yaml.j2";
     Gateway = "istio/gateway.yaml.j2";
@@ -56,6 +66,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_formatter(write_value);
     environment.add_filter("sh", |text: String| Value::from_safe_string(shell_word(&text).into_owned()));
+    environment.add_filter("comment", |text: String| Value::from_safe_string(text.replace(char::is_control, " ")));
     for template in Template::ALL {
         environment.add_template(template.path(), template.source()).expect("our templates are well-formed");
     }
@@ -78,12 +89,21 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
             _ if value.is_safe() => text.into(),
             "yaml" => yaml::scalar(text),
             "sh" => shell_word(text),
+            "corefile" | "zone" if !is_word(text) => {
+                return Err(Error::new(ErrorKind::InvalidOperation, format!("`{text}` is not one word")));
+            }
             _ => text.into(),
         },
         (ValueKind::Number | ValueKind::Bool, _) => value.to_string().into(),
         (kind, _) => return Err(Error::new(ErrorKind::InvalidOperation, format!("a {kind} was written as one value"))),
     };
     out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "out of memory"))
+}
+
+/// Whether CoreDNS reads this as one word, in a Corefile and in a zone file. Earlier stages let
+/// nothing else pass.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "\"#;\\()".contains(c))
 }
 
 /// A text as one word of a POSIX shell.

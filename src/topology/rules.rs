@@ -4,6 +4,7 @@ pub(super) mod across;
 pub(super) mod addresses;
 pub(super) mod allow;
 pub(super) mod clusters;
+mod corefile;
 pub(super) mod dns;
 pub(super) mod externals;
 pub(super) mod form;

@@ -2,15 +2,21 @@
 
 use std::net::IpAddr;
 
-use super::{addresses, names, ports, references::element};
+use indexmap::IndexMap;
+
+use super::{addresses, corefile, names, ports, references::element};
 use crate::diag::{Code, Diagnostics};
 use crate::inputs::{Inputs, Part};
-use crate::syntax::{ClusterSpec, DnsSpec, ExistingDnsSpec, Place, Provider, Server};
+use crate::source::Span;
+use crate::syntax::{ClusterSpec, DnsSpec, ExistingDnsSpec, ForwarderSpec, Place, Provider, Server};
 use crate::target::{Istio, Release};
-use crate::topology::{Dns, DnsServer, ExistingDns, Mesh, Ranges};
+use crate::topology::{Dns, DnsServer, ExistingDns, Mesh, Ranges, STUB_KEY, STUB_NAME};
 
 /// The image of our own CoreDNS, unless the topology names another.
 const COREDNS_IMAGE: &str = "registry.k8s.io/coredns/coredns:v1.14.7";
+
+/// The most upstreams that OpenShift takes.
+const MAX_UPSTREAMS: usize = 15;
 
 /// Checks `dns:` of a cluster.
 #[expect(clippy::too_many_arguments, reason = "the place, the inputs and the four things a cluster's DNS depends on")]
@@ -191,25 +197,20 @@ fn existing(
         return None;
     }
     let suffix = &mesh.suffix;
-    let taken = |zone: &str, at: Place<'_>, diags: &mut Diagnostics| {
-        diags
-            .error(Code::StubDomainTaken, format!("the cluster's DNS already has an entry for `{zone}`"))
-            .at(at.key(), "")
-            .help("if an earlier bundle put it there, leave it out here; if somebody else did, choose another `mesh.suffix`");
-    };
     match provider {
         Provider::KubeDns => {
             let stub_domains = spec.stub_domains.clone().unwrap_or_default();
             let domains = place.get("stubDomains");
             for (domain, servers) in &stub_domains {
-                names::dns_name("a stub domain", domain, false, domains.get(domain), diags);
+                // A longer domain wins over the suffix: it would take the names below it away.
+                if names::is_below(&zone(domain), suffix) {
+                    taken(domain, domains.get(domain).key(), diags);
+                } else {
+                    names::dns_name("a stub domain", domain, false, domains.get(domain), diags);
+                }
                 for (index, server) in servers.0.iter().enumerate() {
                     name_server(server, element(domains.get(domain), index), diags);
                 }
-            }
-            // A longer domain wins over the suffix: it would take the names below it away.
-            for domain in stub_domains.keys().filter(|it| names::is_below(it, suffix)) {
-                taken(domain, domains.get(domain), diags);
             }
             let upstream = spec.upstream_nameservers.clone().unwrap_or_default();
             for (index, server) in upstream.0.iter().enumerate() {
@@ -221,91 +222,171 @@ fn existing(
             })
         }
         Provider::Coredns | Provider::Eks | Provider::NodelocalDns => {
-            let corefile = spec.corefile.clone()?;
-            let at = place.get("corefile");
-            if !balanced(&corefile) {
-                diags.error(Code::InvalidDns, "the braces of the Corefile do not match").at(at.value(), "").help(
-                    "copy it whole: `kubectl -n kube-system get configmap coredns -o jsonpath='{.data.Corefile}'`",
-                );
-            }
-            if serves(&corefile, suffix) {
-                taken(suffix, at, diags);
-            }
-            Some(ExistingDns::Corefile(corefile))
+            corefile(spec.corefile.clone()?, suffix, provider, place.get("corefile"), diags)
         }
-        Provider::Aks => {
-            let custom = spec.custom.clone()?;
-            let at = place.get("custom");
-            for (key, text) in &custom {
-                let fits = !key.is_empty()
-                    && key.len() <= 253
-                    && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-                if !fits {
-                    mismatch(
-                        key,
-                        &format!("`{key}` cannot be a key of a ConfigMap"),
-                        "letters, digits, `-`, `_` and `.`",
-                        at,
-                        diags,
-                    );
-                }
-                if key.ends_with(".server") && serves(text, suffix) {
-                    taken(suffix, at.get(key), diags);
-                }
-            }
-            Some(ExistingDns::Custom(custom))
+        Provider::Aks => custom(spec.custom.clone()?, suffix, place.get("custom"), diags),
+        Provider::Openshift => servers(spec.servers.clone()?, suffix, place.get("servers"), diags),
+    }
+}
+
+fn taken(suffix: &str, at: Span, diags: &mut Diagnostics) {
+    diags
+        .error(Code::StubDomainTaken, format!("the cluster's DNS already has an entry for `{suffix}`"))
+        .at(at, "")
+        .help(
+            "if an earlier bundle put it there, leave it out here; if somebody else did, choose another `mesh.suffix`",
+        );
+}
+
+fn corefile(
+    text: String,
+    suffix: &str,
+    provider: Provider,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Option<ExistingDns> {
+    let blocks = match corefile::read(&text) {
+        Ok(blocks) => blocks,
+        Err(reason) => {
+            diags
+                .error(Code::InvalidDns, format!("this is not a whole Corefile: {reason}"))
+                .at(place.value(), "")
+                .help(copy_it(provider));
+            return None;
         }
-        Provider::Openshift => {
-            let servers = spec.servers.clone()?;
-            let at = place.get("servers");
-            for (index, server) in servers.iter().enumerate() {
-                let at = at.item(index);
-                for (index, zone) in server.zones.iter().enumerate() {
-                    let place = at.get("zones").item(index);
-                    if names::is_below(zone.trim_end_matches('.'), suffix) {
-                        taken(zone, place, diags);
-                    } else if zone == "cluster.local" {
-                        diags
-                            .error(Code::InvalidDns, "the DNS operator takes no forwarder for `cluster.local`")
-                            .at(place.value(), "")
-                            .help("copy what it has: `kubectl get dns.operator/default -o jsonpath='{.spec.servers}'`");
-                    } else {
-                        names::dns_name("a zone", zone, false, place, diags);
+    };
+    if let Some(zone) = blocks.iter().flat_map(|it| &it.zones).find(|it| names::is_below(it, suffix)) {
+        taken(zone, place.key(), diags);
+    }
+    // A block on a port that nobody asks would be dead, and part of a Corefile takes DNS down.
+    let Some(root) = blocks.into_iter().find(|it| it.zones.iter().any(String::is_empty)) else {
+        diags
+            .error(Code::InvalidDns, "this is not a whole Corefile: nothing serves `.` on port 53")
+            .at(place.value(), "")
+            .help(copy_it(provider));
+        return None;
+    };
+    Some(ExistingDns::Corefile { text, bind: root.bind })
+}
+
+fn copy_it(provider: Provider) -> String {
+    let name = if provider == Provider::NodelocalDns { "node-local-dns" } else { "coredns" };
+    format!("copy it whole: `kubectl -n kube-system get configmap {name} -o jsonpath='{{.data.Corefile}}'`")
+}
+
+fn custom(
+    custom: IndexMap<String, String>,
+    suffix: &str,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Option<ExistingDns> {
+    for (key, text) in &custom {
+        let at = place.get(key);
+        let fits = key.len() <= 253
+            && !["", ".", ".."].contains(&key.as_str())
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if !fits {
+            diags
+                .error(Code::InvalidDns, format!("`{key}` cannot be a key of a ConfigMap"))
+                .at(at.key(), "")
+                .help("letters, digits, `-`, `_` and `.`");
+        }
+        if key == STUB_KEY {
+            taken(suffix, at.key(), diags);
+        } else if key.ends_with(".server") {
+            match corefile::read(text) {
+                Ok(blocks) => {
+                    if let Some(zone) = blocks.iter().flat_map(|it| &it.zones).find(|it| names::is_below(it, suffix)) {
+                        taken(zone, at.key(), diags);
                     }
                 }
-                for (index, server) in server.upstreams.iter().enumerate() {
-                    name_server(server, at.get("upstreams").item(index), diags);
-                }
-                if server.upstreams.is_empty() || server.upstreams.len() > 15 {
-                    mismatch(
-                        "upstreams",
-                        &format!("a forwarder has 1 to 15 upstreams, `{}` has {}", server.name, server.upstreams.len()),
-                        "an IP each, with a port if need be: `upstreams: [10.1.0.10]`",
-                        at,
-                        diags,
-                    );
-                }
-                if !ports::is_service_name(&server.name) {
+                Err(reason) => {
                     diags
-                        .error(Code::InvalidDns, format!("`{}` cannot be the name of a forwarder", server.name))
-                        .at(at.get("name").value(), "")
-                        .help("at most 15 lower-case letters, digits and `-`, with a letter among them");
-                }
-                if let Some(policy) = &server.policy
-                    && !["Random", "RoundRobin", "Sequential"].contains(&policy.as_str())
-                {
-                    mismatch(
-                        "policy",
-                        &format!("OpenShift knows no policy `{policy}`"),
-                        "`Random`, `RoundRobin` or `Sequential`",
-                        at,
-                        diags,
-                    );
+                        .error(Code::InvalidDns, format!("`{key}` holds no server blocks: {reason}"))
+                        .at(at.value(), "")
+                        .help("copy it whole: `kubectl -n kube-system get configmap coredns-custom -o yaml`");
                 }
             }
-            Some(ExistingDns::Servers(servers))
         }
     }
+    Some(ExistingDns::Custom(custom))
+}
+
+fn servers(
+    servers: Vec<ForwarderSpec>,
+    suffix: &str,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> Option<ExistingDns> {
+    for (index, server) in servers.iter().enumerate() {
+        let at = place.item(index);
+        if let Some(zone) = server.zones.iter().find(|it| names::is_below(&zone(it), suffix)) {
+            taken(zone, at.get("zones").key(), diags);
+        } else if server.name == STUB_NAME {
+            taken(suffix, at.get("name").key(), diags);
+        }
+        if !ports::is_service_name(&server.name) {
+            diags
+                .error(Code::InvalidDns, format!("OpenShift takes no forwarder called `{}`", server.name))
+                .at(at.get("name").value(), "")
+                .help("1 to 15 lower-case letters, digits and single `-`, with a letter among them");
+        }
+        if let Some(first) = servers[..index].iter().position(|it| it.name == server.name) {
+            diags
+                .error(Code::InvalidDns, format!("two forwarders are called `{}`", server.name))
+                .at(at.get("name").value(), "here again")
+                .context(place.item(first).get("name").value(), "first here")
+                .help("the names of forwarders differ");
+        }
+        if server.zones.is_empty() {
+            mismatch(
+                "zones",
+                "a forwarder serves at least one zone",
+                "name them: `zones: [corp.example.com]`",
+                at,
+                diags,
+            );
+        }
+        for (zone, at) in server.zones.iter().enumerate().map(|(index, zone)| (zone, at.get("zones").item(index))) {
+            if zone == "cluster.local" {
+                diags
+                    .error(Code::InvalidDns, "OpenShift forwards no `cluster.local`")
+                    .at(at.value(), "")
+                    .help("it serves that zone itself");
+            } else {
+                names::dns_name("a zone", zone, false, at, diags);
+            }
+        }
+        if server.upstreams.is_empty() || server.upstreams.len() > MAX_UPSTREAMS {
+            mismatch(
+                "upstreams",
+                &format!("a forwarder has 1 to {MAX_UPSTREAMS} upstreams, this one has {}", server.upstreams.len()),
+                "name the servers it forwards to: `upstreams: [10.1.2.3]`",
+                at,
+                diags,
+            );
+        }
+        for (index, upstream) in server.upstreams.iter().enumerate() {
+            name_server(upstream, at.get("upstreams").item(index), diags);
+        }
+        if let Some(policy) = &server.policy
+            && !["Random", "RoundRobin", "Sequential"].contains(&policy.as_str())
+        {
+            mismatch(
+                "policy",
+                &format!("OpenShift knows no policy `{policy}`"),
+                "`Random`, `RoundRobin` or `Sequential`",
+                at,
+                diags,
+            );
+        }
+    }
+    Some(ExistingDns::Servers(servers))
+}
+
+/// A zone in the one spelling in which zones can be compared.
+fn zone(written: &str) -> String {
+    written.strip_suffix('.').unwrap_or(written).to_ascii_lowercase()
 }
 
 /// An address, with a port if need be. kube-dns also takes names, CoreDNS does not; we take neither's word.
@@ -317,41 +398,4 @@ fn name_server(text: &str, place: Place<'_>, diags: &mut Diagnostics) {
             .at(place.value(), "")
             .help("an IP, with a port if need be: `10.0.0.10`, `10.0.0.10:5353`");
     }
-}
-
-fn balanced(corefile: &str) -> bool {
-    let mut depth = 0i64;
-    for word in corefile.lines().flat_map(|line| line.split('#').next().unwrap_or("").split_whitespace()) {
-        match word {
-            _ if word.ends_with('{') => depth += 1,
-            "}" => depth -= 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return false;
-        }
-    }
-    depth == 0
-}
-
-/// Whether a Corefile has a server block for this zone.
-fn serves(corefile: &str, zone: &str) -> bool {
-    let mut depth = 0i64;
-    for line in corefile.lines().map(|line| line.split('#').next().unwrap_or("").trim()) {
-        if depth == 0 {
-            let zones = line.trim_end_matches('{').split([' ', ',', '\t']).filter(|it| !it.is_empty());
-            for word in zones {
-                let word = word.strip_prefix("dns://").unwrap_or(word);
-                if word.split(':').next().unwrap_or(word).trim_end_matches('.') == zone {
-                    return true;
-                }
-            }
-        }
-        if line.ends_with('{') {
-            depth += 1;
-        } else if line == "}" {
-            depth -= 1;
-        }
-    }
-    false
 }
