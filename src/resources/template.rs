@@ -19,7 +19,7 @@ macro_rules! templates {
         /// The templates, each named like its file.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Template {
-            $(#[doc = $path] $name,)*
+            $(#[doc = concat!("`", $path, "`")] $name,)*
         }
 
         impl Template {
