@@ -325,7 +325,8 @@ fn it_brings_an_older_entry_up_to_date_in_its_place() {
 
 #[test]
 fn an_edit_by_somebody_else_is_not_lost() {
-    for (case, object, _, _) in providers() {
+    // One frame serves all providers: two kinds of object, with a namespace and without.
+    for (case, object, _, _) in providers().into_iter().filter(|it| ["dns_coredns", "dns_openshift"].contains(&it.0)) {
         let cluster = Cluster::new(case, Some(&object));
         let mut edited = object.clone();
         edited["metadata"]["resourceVersion"] = json!("99");

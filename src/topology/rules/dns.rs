@@ -133,16 +133,14 @@ fn stub_address(
 /// CoreDNS before 1.4 needs `proxy`; `forward` was in tree before `proxy` was dropped.
 fn old_coredns(spec: &DnsSpec, place: Place<'_>, diags: &mut Diagnostics) -> bool {
     let Some(version) = &spec.version else { return false };
-    match Release::parse(version) {
-        Some((release, _)) => release < Release::minor(1, 4),
-        None => {
-            diags
-                .error(Code::InvalidDns, format!("`{version}` is not a version of CoreDNS"))
-                .at(place.get("version").value(), "")
-                .help("such as `1.3.1`; the tag of its image says it");
-            false
-        }
+    if let Some((release, _)) = Release::parse(version) {
+        return release < Release::minor(1, 4);
     }
+    diags
+        .error(Code::InvalidDns, format!("`{version}` is not a version of CoreDNS"))
+        .at(place.get("version").value(), "")
+        .help("such as `1.3.1`; the tag of its image says it");
+    false
 }
 
 fn local_address(spec: &DnsSpec, place: Place<'_>, diags: &mut Diagnostics) -> Option<IpAddr> {
@@ -224,8 +222,8 @@ fn existing(
         Provider::Coredns | Provider::Eks | Provider::NodelocalDns => {
             corefile(spec.corefile.clone()?, suffix, provider, place.get("corefile"), diags)
         }
-        Provider::Aks => custom(spec.custom.clone()?, suffix, place.get("custom"), diags),
-        Provider::Openshift => servers(spec.servers.clone()?, suffix, place.get("servers"), diags),
+        Provider::Aks => Some(custom(spec.custom.clone()?, suffix, place.get("custom"), diags)),
+        Provider::Openshift => Some(servers(spec.servers.clone()?, suffix, place.get("servers"), diags)),
     }
 }
 
@@ -249,7 +247,7 @@ fn corefile(
         Ok(blocks) => blocks,
         Err(reason) => {
             diags
-                .error(Code::InvalidDns, format!("this is not a whole Corefile: {reason}"))
+                .error(Code::InvalidDns, format!("this Corefile cannot be read: {reason}"))
                 .at(place.value(), "")
                 .help(copy_it(provider));
             return None;
@@ -274,12 +272,7 @@ fn copy_it(provider: Provider) -> String {
     format!("copy it whole: `kubectl -n kube-system get configmap {name} -o jsonpath='{{.data.Corefile}}'`")
 }
 
-fn custom(
-    custom: IndexMap<String, String>,
-    suffix: &str,
-    place: Place<'_>,
-    diags: &mut Diagnostics,
-) -> Option<ExistingDns> {
+fn custom(custom: IndexMap<String, String>, suffix: &str, place: Place<'_>, diags: &mut Diagnostics) -> ExistingDns {
     for (key, text) in &custom {
         let at = place.get(key);
         let fits = key.len() <= 253
@@ -309,15 +302,10 @@ fn custom(
             }
         }
     }
-    Some(ExistingDns::Custom(custom))
+    ExistingDns::Custom(custom)
 }
 
-fn servers(
-    servers: Vec<ForwarderSpec>,
-    suffix: &str,
-    place: Place<'_>,
-    diags: &mut Diagnostics,
-) -> Option<ExistingDns> {
+fn servers(servers: Vec<ForwarderSpec>, suffix: &str, place: Place<'_>, diags: &mut Diagnostics) -> ExistingDns {
     for (index, server) in servers.iter().enumerate() {
         let at = place.item(index);
         if let Some(zone) = server.zones.iter().find(|it| names::is_below(&zone(it), suffix)) {
@@ -381,7 +369,7 @@ fn servers(
             );
         }
     }
-    Some(ExistingDns::Servers(servers))
+    ExistingDns::Servers(servers)
 }
 
 /// A zone in the one spelling in which zones can be compared.
