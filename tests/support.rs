@@ -1,6 +1,6 @@
 //! What several tests need: compile a text, read folders, compare trees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use meshlatch::diag::{self, Diagnostics};
@@ -115,8 +115,18 @@ pub(crate) fn check_tree(folder: &Path, made: &BTreeMap<String, String>) {
         }
         return;
     }
-    for name in kept.keys().chain(made.keys()) {
-        let (old, new) = (kept.get(name), made.get(name));
-        assert_eq!(old, new, "{}/{name}: run `BLESS=1 cargo test` and read the difference", folder.display());
-    }
+    let names: BTreeSet<_> = kept.keys().chain(made.keys()).collect();
+    let differences: Vec<_> = names
+        .into_iter()
+        .filter(|name| kept.get(*name) != made.get(*name))
+        .map(|name| match (kept.get(name), made.get(name)) {
+            (Some(old), Some(new)) => {
+                let line = old.lines().zip(new.lines()).find(|(old, new)| old != new);
+                format!("{name}: {line:?}")
+            }
+            (None, _) => format!("{name} is new"),
+            (_, None) => format!("{name} is gone"),
+        })
+        .collect();
+    panic!("{}: run `BLESS=1 cargo test` and read the difference\n{}", folder.display(), differences.join("\n"));
 }

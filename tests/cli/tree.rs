@@ -65,7 +65,7 @@ fn a_second_run_touches_nothing() {
     folder.write("topology.yaml", &TWO.replace("7070", "7071"));
     let run = folder.compile();
     // Who runs `cart` has its Service, who calls it has the entry and a line in the runbook.
-    assert_eq!(run.stdout, "east  9 files  2 written\nwest  9 files  1 written\n");
+    assert_eq!(run.stdout, "east  10 files  2 written\nwest  10 files  1 written\n");
     assert_eq!([mail, INVENTORY].map(modified), [past; 2], "what did not change is not written");
     assert_ne!(modified(cart), past);
 }
