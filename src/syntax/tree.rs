@@ -20,6 +20,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 20_000_000;
 /// More values than a topology of 50,000 services writes down: what is larger is something else.
 const MAX_WRITTEN: usize = 4_000_000;
+/// More keys than the top of a topology can have, misspelt ones included: what has more is
+/// something else, and there is no need to read it to its end.
+const MAX_TOP: usize = 64;
 /// An alias may repeat much, but not without bound: expanded against written nodes.
 const MAX_EXPANSION: usize = 200;
 
@@ -265,7 +268,18 @@ impl Builder<'_> {
                 let span = self.scalar_span(start, end, *style);
                 secret::check(text, span, diags);
                 let node = Node { span, kind: Kind::Scalar, size: 1, depth: 1 };
+                let top = self.stack.len() == 1;
                 if let Some(Open { items: Items::Map(map, pending @ None), .. }) = self.stack.last_mut() {
+                    if top && map.len() >= MAX_TOP {
+                        return Err(diags
+                            .error(
+                                Code::WrongType,
+                                format!("a topology has 7 fields at its top, this has over {MAX_TOP}"),
+                            )
+                            .at(span, "")
+                            .help("is this the right file? `meshlatch init` writes a commented topology to start from")
+                            .reported());
+                    }
                     if *style == ScalarStyle::Plain && !is_text(text) {
                         diags
                             .error(Code::KeyNotText, format!("the key `{text}` is not text"))
@@ -290,6 +304,14 @@ impl Builder<'_> {
                         self.anchors.insert(*anchor, Arc::new(node));
                     }
                     return Ok(());
+                }
+                if let Some(tag) = tag.as_ref().filter(|it| !(it.is_yaml_core_schema() && it.suffix == "str")) {
+                    let written = self.source.slice(span).split_whitespace().next().filter(|it| it.starts_with('!'));
+                    let tag = written.map_or_else(|| tag.to_string(), str::to_owned);
+                    diags
+                        .error(Code::WrongType, format!("the tag `{tag}` means nothing in a topology"))
+                        .at(span, "")
+                        .help("leave out the word with the `!` before it");
                 }
                 if *style == ScalarStyle::Plain && tag.is_none() && is_huge(text) {
                     diags
