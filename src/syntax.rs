@@ -97,7 +97,7 @@ fn values(source: &Source, diags: &mut Diagnostics) -> Result<Value, Reported> {
     Ok(value)
 }
 
-/// Applies `<<` as [`tree`] does, which reported what cannot be merged. serde_yaml's own function
+/// Applies `<<` as [`tree`] does, which reported what cannot be merged. `serde_yaml`'s own function
 /// leaves the `<<` of what it merged.
 fn merge(value: &mut Value) {
     match value {
