@@ -101,7 +101,7 @@ fn refused(source: &Source, error: &serde_yaml::Error, diags: &mut Diagnostics) 
     tree::invalid_yaml(source, at, &error.to_string(), None, diags)
 }
 
-/// Applies `<<` as [`tree`] does, which reported what cannot be merged. serde_yaml's own function
+/// Applies `<<` as [`tree`] does, which reported what cannot be merged. `serde_yaml`'s own function
 /// leaves the `<<` of what it merged.
 fn merge(value: &mut Value) {
     match value {

@@ -403,7 +403,7 @@ const COREFILES: &[(&str, Result<(), &str>)] = &[
     (".:53 {\n    forward global 10.1.1.1\n    template {\n        global\n    }\n}\n", Ok(())),
     (".:53 {\n}\nglobal:5353 {\n}\n", Ok(())),
     (".:53 {\n}\ntls://global {\n}\n", Ok(())),
-    (".:53 {\n}\ncart.global {\n}\n", Ok(())),
+    (".:53 {\n}\ncart.global {\n}\n", Err("global")),
     ("(global) {\n    errors\n}\n.:53 {\n    import global\n}\n", Ok(())),
     (".:53 {\n}\nimport custom/*.server\n", Ok(())),
     ("import global\n.:53 {\n}\n", Ok(())),
@@ -446,7 +446,7 @@ fn the_compiler_and_the_script_read_a_corefile_alike() {
             }
             Err(what) => {
                 assert!(!script.ok && mesh.is_none(), "{corefile:?}: {}{said}", script.said);
-                let [taken, broken] = [("T0702", "serves `global` already"), ("T0703", "Corefile")];
+                let [taken, broken] = [("T0702", "global` already"), ("T0703", "Corefile")];
                 let (code, words) = if *what == "global" { taken } else { broken };
                 assert!(said.contains(code), "{corefile:?}: {said}");
                 assert!(script.said.contains(words), "{corefile:?}: {}", script.said);

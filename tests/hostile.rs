@@ -1,6 +1,12 @@
 //! Hostile input: whatever is read becomes a diagnostic, or a value in its place; never a panic,
 //! a hang, or a byte where it does not belong.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::format_collect,
+    reason = "tests read their fixtures and have a clock; the ban is for the library; large inputs are put together as text"
+)]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -73,11 +79,11 @@ fn a_byte_order_mark_and_windows_lines_change_nothing() {
 fn anchors_and_merges_work() {
     let text = format!(
         "{CLUSTER}services:\n  \
-         a: &a {{clusters: &where east, labels: {{team: shop}}}}\n  \
+         a: &a {{clusters: &where east, ports: {{grpc: 80}}, labels: {{team: shop}}}}\n  \
          b: &b {{<<: *a, namespace: back}}\n  \
          c: {{<<: *b, labels: {{team: cart}}}}\n  \
          d: {{<<: [{{namespace: front}}, *b]}}\n  \
-         e: {{clusters: *where}}\n"
+         e: {{clusters: *where, ports: {{grpc: 80}}}}\n"
     );
     let tree = support::tree(&support::compile(&text));
     let namespace = |path: &str| object(&tree[path], "Service")["metadata"]["namespace"].clone();
@@ -89,7 +95,7 @@ fn anchors_and_merges_work() {
     assert_eq!(team("east/40-apps/d.front.yaml"), "shop");
     assert_eq!(object(&tree["east/40-apps/e.default.yaml"], "Service")["kind"], "Service");
     // A key may carry an anchor, too.
-    let text = format!("{CLUSTER}services:\n  &name cart: {{clusters: east, namespace: *name}}\n");
+    let text = format!("{CLUSTER}services:\n  &name cart: {{clusters: east, ports: {{grpc: 80}}, namespace: *name}}\n");
     assert!(support::tree(&support::compile(&text)).contains_key("east/40-apps/cart.cart.yaml"));
     assert_eq!(told(format!("{CLUSTER}services:\n  a: {{clusters: east, <<: 5}}\n")), [Code::WrongType]);
     assert_eq!(told(format!("{CLUSTER}services:\n  a: {{clusters: east, <<: *b}}\n")), [Code::InvalidYaml]);
@@ -102,7 +108,7 @@ fn depth_and_size_are_bounded() {
     for text in ["[", "{", "{a: ", "- ", "? ", "[[]", "!!a "] {
         let codes = told(open(text));
         assert!(
-            matches!(codes[..], [Code::TooDeep | Code::InvalidYaml | Code::KeyNotText | Code::WrongType]),
+            matches!(codes[..], [Code::TooDeep | Code::InvalidYaml | Code::KeyNotText | Code::WrongType, ..]),
             "{text}: {codes:?}"
         );
     }
@@ -129,8 +135,10 @@ fn a_large_file_that_is_no_topology_is_refused_quickly() {
     // 60 MB of a list, as another tool writes it; of a map; of one line.
     assert_eq!(told("- {name: a, value: b}\n".repeat(60_000_000 / 22)), [Code::WrongType]);
     let map: String = (0..5_000_000).map(|i| format!("k{i:07}: 1\n")).collect();
-    assert_eq!(told(map), [Code::TooLarge]);
-    assert_eq!(told("x".repeat(60_000_000)), [Code::WrongType]);
+    assert_eq!(told(map), [Code::WrongType]);
+    let below: String = (0..1_000_000).map(|i| format!("  k{i:07}: [1, 2, 3]\n")).collect();
+    assert_eq!(told(format!("services:\n{below}")), [Code::TooLarge]);
+    assert_eq!(told("x".repeat(6_000_000)), [Code::WrongType]);
     assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 
@@ -265,7 +273,7 @@ fn keys_and_values_of_other_kinds_are_told() {
     ] {
         assert_eq!(service(line), [code], "{line}");
     }
-    assert_eq!(told("version: 1\nclusters:\n  east: {istio: 1.20}\n"), [Code::PublicSuffix, Code::InvalidRelease]);
+    assert_eq!(told("version: 1\nclusters:\n  east: {istio: 1.20}\n"), [Code::InvalidRelease]);
 }
 
 #[test]
@@ -315,7 +323,7 @@ fn shape(mesh: &Mesh) -> BTreeMap<String, Vec<String>> {
     support::tree(mesh)
         .into_iter()
         .map(|(path, text)| {
-            let yaml = path.ends_with(".yaml");
+            let yaml = std::path::Path::new(&path).extension().is_some_and(|it| it == "yaml");
             let names = objects(if yaml { &text } else { "" }).into_iter().filter(Value::is_mapping).map(|it| {
                 let name = |field: &str| it["metadata"][field].as_str().unwrap_or_default().to_owned();
                 format!("{} {}/{}", it["kind"].as_str().unwrap_or_default(), name("namespace"), name("name"))

@@ -2,7 +2,6 @@
 
 mod cli;
 mod diagnostics;
-mod dns;
 mod example;
 mod golden;
 mod hostile;

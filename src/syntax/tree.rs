@@ -20,6 +20,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 20_000_000;
 /// More values than a topology of 50,000 services writes down: what is larger is something else.
 const MAX_WRITTEN: usize = 4_000_000;
+/// More keys than the top of a topology can have, misspelt ones included: what has more is
+/// something else, and there is no need to read it to its end.
+const MAX_TOP: usize = 64;
 /// An alias may repeat much, but not without bound: expanded against written nodes.
 const MAX_EXPANSION: usize = 200;
 
@@ -264,40 +267,21 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let span = self.scalar_span(start, end, *style);
                 secret::check(text, span, diags);
-                let node = Node { span, kind: Kind::Scalar, size: 1, depth: 1 };
-                if let Some(Open { items: Items::Map(map, pending @ None), .. }) = self.stack.last_mut() {
-                    if *style == ScalarStyle::Plain && !is_text(text) {
-                        diags
-                            .error(Code::KeyNotText, format!("the key `{text}` is not text"))
-                            .at(span, "YAML reads a number, a boolean or nothing here")
-                            .help(format!("quote it: `\"{text}\"`"));
+                let is_key = matches!(self.stack.last(), Some(Open { items: Items::Map(_, None), .. }));
+                if is_key {
+                    self.key(text, *style, *anchor, tag.is_some(), span, diags)?;
+                } else {
+                    if let Some(tag) = tag.as_ref().filter(|it| !(it.is_yaml_core_schema() && it.suffix == "str")) {
+                        self.tagged(&tag.to_string(), span, diags);
                     }
-                    if tag.is_some() {
+                    if *style == ScalarStyle::Plain && tag.is_none() && is_huge(text) {
                         diags
-                            .error(Code::KeyNotText, format!("the key `{text}` carries a tag"))
+                            .error(Code::WrongType, format!("the number `{text}` is larger than YAML's readers take"))
                             .at(span, "")
-                            .help("leave out the word with the `!` before it");
+                            .help(format!("quote it if it is text: `\"{text}\"`"));
                     }
-                    if let Some(first) = map.get(&**text) {
-                        diags
-                            .error(Code::DuplicateKey, format!("`{text}` stands twice in one map"))
-                            .at(span, "here again")
-                            .context(first.key, "first here")
-                            .help("keep one of the two: YAML readers take the last and say nothing of the first");
-                    }
-                    *pending = Some((text.to_string(), span));
-                    if *anchor != 0 {
-                        self.anchors.insert(*anchor, Arc::new(node));
-                    }
-                    return Ok(());
+                    self.value(Node { span, kind: Kind::Scalar, size: 1, depth: 1 }, *anchor, diags)?;
                 }
-                if *style == ScalarStyle::Plain && tag.is_none() && is_huge(text) {
-                    diags
-                        .error(Code::WrongType, format!("the number `{text}` is larger than YAML's readers take"))
-                        .at(span, "")
-                        .help(format!("quote it if it is text: `\"{text}\"`"));
-                }
-                self.value(node, *anchor, diags)?;
             }
             Event::Alias(anchor) => {
                 let node = self.anchors.get(anchor).cloned();
@@ -323,6 +307,60 @@ impl Builder<'_> {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
         Ok(())
+    }
+
+    /// Takes the key of the entry whose value comes next.
+    fn key(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        anchor: usize,
+        tagged: bool,
+        span: Span,
+        diags: &mut Diagnostics,
+    ) -> Result<(), Reported> {
+        let top = self.stack.len() == 1;
+        let Some(Open { items: Items::Map(map, pending), .. }) = self.stack.last_mut() else { return Ok(()) };
+        if top && map.len() >= MAX_TOP {
+            return Err(diags
+                .error(Code::WrongType, format!("a topology has 7 fields at its top, this has over {MAX_TOP}"))
+                .at(span, "")
+                .help("is this the right file? `meshlatch init` writes a commented topology to start from")
+                .reported());
+        }
+        if style == ScalarStyle::Plain && !is_text(text) {
+            diags
+                .error(Code::KeyNotText, format!("the key `{text}` is not text"))
+                .at(span, "YAML reads a number, a boolean or nothing here")
+                .help(format!("quote it: `\"{text}\"`"));
+        }
+        if tagged {
+            diags
+                .error(Code::KeyNotText, format!("the key `{text}` carries a tag"))
+                .at(span, "")
+                .help("leave out the word with the `!` before it");
+        }
+        if let Some(first) = map.get(text) {
+            diags
+                .error(Code::DuplicateKey, format!("`{text}` stands twice in one map"))
+                .at(span, "here again")
+                .context(first.key, "first here")
+                .help("keep one of the two: YAML readers take the last and say nothing of the first");
+        }
+        *pending = Some((text.to_owned(), span));
+        if anchor != 0 {
+            self.anchors.insert(anchor, Arc::new(Node { span, kind: Kind::Scalar, size: 1, depth: 1 }));
+        }
+        Ok(())
+    }
+
+    /// A tag would change a value without a word: `serde_yaml` drops those of YAML itself.
+    fn tagged(&self, tag: &str, span: Span, diags: &mut Diagnostics) {
+        let written = self.source.slice(span).split_whitespace().next().filter(|it| it.starts_with('!'));
+        diags
+            .error(Code::WrongType, format!("the tag `{}` means nothing in a topology", written.unwrap_or(tag)))
+            .at(span, "")
+            .help("leave out the word with the `!` before it");
     }
 
     fn open(&mut self, start: usize, anchor: usize, items: Items, diags: &mut Diagnostics) -> Result<(), Reported> {
@@ -446,7 +484,7 @@ fn is_text(plain: &str) -> bool {
         && !matches!(plain.trim_start_matches(['-', '+']).to_ascii_lowercase().as_str(), ".inf" | ".nan")
 }
 
-/// Whether a plain value is an integer of more than 64 bits, on which serde_yaml gives up.
+/// Whether a plain value is an integer of more than 64 bits, on which `serde_yaml` gives up.
 fn is_huge(plain: &str) -> bool {
     let digits = plain.trim_start_matches(['-', '+']);
     let (radix, digits) = match digits.get(..2) {
@@ -455,13 +493,14 @@ fn is_huge(plain: &str) -> bool {
         Some("0b") => (2, &digits[2..]),
         _ => (10, digits),
     };
-    !digits.is_empty()
-        && digits.bytes().all(|b| char::from(b).is_digit(radix))
-        && if plain.starts_with('-') {
-            i64::from_str_radix(&format!("-{digits}"), radix).is_err()
-        } else {
-            u64::from_str_radix(digits, radix).is_err()
-        }
+    if digits.is_empty() || !digits.bytes().all(|b| char::from(b).is_digit(radix)) {
+        return false;
+    }
+    if plain.starts_with('-') {
+        i64::from_str_radix(&format!("-{digits}"), radix).is_err()
+    } else {
+        u64::from_str_radix(digits, radix).is_err()
+    }
 }
 
 /// The parser counts characters, we count bytes.

@@ -48,11 +48,12 @@ in_cluster() {
 merge() {
     jq -rS --arg action "$action" --arg suffix "$suffix" --arg address "$address" \
         '# One entry of the JSON is ours; all others stay as they are.
-def same: rtrimstr(".") | ascii_downcase | . == $suffix;
+# A longer domain wins over the suffix: it would take the names below it away.
+def below: rtrimstr(".") | ascii_downcase | . == $suffix or endswith("." + $suffix);
 ((.data.stubDomains // "") | if . == "" then {} else try fromjson catch null end) as $domains
 | if ($domains | type) != "object" then "`stubDomains` is not a JSON object: mend it by hand"
   else
-    [$domains | keys[] | select(same)] as $names
+    [$domains | keys[] | select(below)] as $names
     | if $names == [] then
         if $action == "remove" then . else .data.stubDomains = ($domains + {($suffix): [$address]} | tojson) end
       elif $names != [$suffix] or $domains[$suffix] != [$address] then

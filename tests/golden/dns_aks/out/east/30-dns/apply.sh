@@ -137,7 +137,7 @@ def blocks:
 [.data // {} | to_entries[] | select((.key | endswith(".server")) and .key != $key)
   | {key, read: (.value | blocks)}] as $others
 | [$others[] | select(.read.wrong)] as $wrong
-| [$others[] | select(any(.read.blocks[].zones[]; . == $suffix))] as $taken
+| [$others[] | select(any(.read.blocks[].zones[]; . == $suffix or endswith("." + $suffix)))] as $taken
 | if $action == "remove" then del(.data[$key])
   elif $wrong != [] then "the key `\($wrong[0].key)` cannot be read: \($wrong[0].read.wrong)"
   elif $taken != [] then "the key `\($taken[0].key)` serves `\($suffix)` already"

@@ -49,10 +49,11 @@ merge() {
     jq -rS --arg action "$action" --arg suffix "$suffix" --arg address "$address" \
         --arg key meshlatch \
         '# One server of the list is ours, by its name; all others stay as they are.
-def same: rtrimstr(".") | ascii_downcase | . == $suffix;
+# A longer zone wins over the suffix: it would take the names below it away.
+def below: rtrimstr(".") | ascii_downcase | . == $suffix or endswith("." + $suffix);
 (.spec.servers // []) as $servers
 | [$servers[] | select(.name == $key)] as $ours
-| [$servers[] | select(.name != $key and any(.zones[]?; same))] as $taken
+| [$servers[] | select(.name != $key and any(.zones[]?; below))] as $taken
 | if $action == "remove" then
     if $ours == [] then . else .spec.servers = [$servers[] | select(.name != $key)] end
   elif $taken != [] then "the server `\($taken[0].name)` of the DNS operator serves `\($suffix)` already"

@@ -148,12 +148,14 @@ def blocks:
     ($lines[:$from] + $lines[$to + 1:] | join("\n")) as $rest
     | ($rest | blocks) as $read
     | [$read.blocks[] | select(any(.zones[]; . == ""))] as $roots
+    # A longer zone wins over the suffix: it would take the names below it away.
+    | [$read.blocks[]?.zones[] | select(. == $suffix or endswith("." + $suffix))] as $taken
     | if $read.wrong then "this Corefile cannot be read: \($read.wrong)"
       elif $roots == [] then "this Corefile serves nothing for `.` on port 53: it is not whole, or CoreDNS listens elsewhere"
       elif $action == "remove" then
         if $opens == [] then . else .data.Corefile = $rest end
-      elif any($read.blocks[].zones[]; . == $suffix) then
-        "somebody else\u0027s block of the Corefile serves `\($suffix)` already"
+      elif $taken != [] then
+        "somebody else\u0027s block of the Corefile serves `\($taken[0])` already"
       else
         ($roots[0].bind | if . == [] then $bind else join(" ") end) as $bind
         | ($block | rtrimstr("\n") | split("\n")) as $ours
