@@ -1,6 +1,6 @@
 //! `parse`: from text to what is written, in the right shape. YAML is known here, meaning is not.
 //!
-//! Two readers see the same text: serde_yaml gives the values, [`tree`] their places. serde_yaml
+//! Two readers see the same text: `serde_yaml` gives the values, [`tree`] their places. `serde_yaml`
 //! is archived upstream; this file and `shape` are all that would change with another reader.
 
 mod secret;
@@ -94,7 +94,7 @@ fn values(source: &Source) -> Result<Value, serde_yaml::Error> {
     Ok(value)
 }
 
-/// Reports what serde_yaml refused and the other reader did not.
+/// Reports what `serde_yaml` refused and the other reader did not.
 fn refused(source: &Source, error: &serde_yaml::Error, diags: &mut Diagnostics) -> Reported {
     let at = error.location().map_or(0, |it| it.index().min(source.text().len()));
     let at = (0..=at).rev().find(|&it| source.text().is_char_boundary(it)).unwrap_or(0);

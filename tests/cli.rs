@@ -1,5 +1,5 @@
 //! The binary as a user meets it: streams, exit codes, files.
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "these tests are about files")]
+#![expect(clippy::disallowed_types, reason = "these tests are about files")]
 
 mod halfway;
 mod input;

@@ -114,9 +114,13 @@ fn entry(cluster: &str, object: &Value, host: &str) {
     let names: BTreeSet<_> = list(object, &["spec", "ports"]).iter().filter_map(|it| text(it, &["name"])).collect();
     let endpoints = list(object, &["spec", "endpoints"]);
     assert!(!endpoints.is_empty(), "{cluster}: {host} leads nowhere");
-    let named =
+    let by_name =
         endpoints.iter().any(|it| text(it, &["address"]).is_some_and(|it| it.parse::<std::net::IpAddr>().is_err()));
-    assert_eq!(text(object, &["spec", "resolution"]), Some(if named { "DNS" } else { "STATIC" }), "{cluster}: {host}");
+    assert_eq!(
+        text(object, &["spec", "resolution"]),
+        Some(if by_name { "DNS" } else { "STATIC" }),
+        "{cluster}: {host}"
+    );
     for endpoint in endpoints {
         let keys: BTreeSet<_> =
             endpoint["ports"].as_mapping().expect("an endpoint has ports").keys().filter_map(Value::as_str).collect();

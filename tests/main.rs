@@ -1,4 +1,5 @@
 //! All tests: one binary, so that an edit is followed by its tests within a second.
+#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
 
 mod cli;
 mod diagnostics;

@@ -1,7 +1,7 @@
 //! What we write is read alike by YAML 1.1 and YAML 1.2.
 //!
-//! The 1.2 reader is serde_yaml. The 1.1 reader is a parser without opinion on types and, for
-//! plain scalars, the regular expressions of the YAML 1.1 type repository, of PyYAML and of
+//! The 1.2 reader is `serde_yaml`. The 1.1 reader is a parser without opinion on types and, for
+//! plain scalars, the regular expressions of the YAML 1.1 type repository, of `PyYAML` and of
 //! go-yaml, which `kubectl` and `kustomize` read with. Whatever one of them takes for something
 //! else than text must not stand plain where text is meant.
 

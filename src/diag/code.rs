@@ -83,7 +83,7 @@ codes! {
     T0208 RepeatedCall Error "the same call is declared twice";
     T0209 NoClusters Error "the topology has no clusters";
 
-    T0301 InvalidName Error "a name is no DNS label";
+    T0301 InvalidName Error "a name cannot be used";
     T0302 NameTooLong Error "a name is longer than Kubernetes and DNS allow";
     T0303 InvalidDnsName Error "a host or suffix is no DNS name";
     T0304 DuplicateHost Error "two services have one host";

@@ -480,7 +480,7 @@ fn is_text(plain: &str) -> bool {
         && !plain.starts_with("0o")
         && !plain.starts_with("0b")
         // The words that Rust's parser takes for floats (`inf`, `nan`) are text in YAML.
-        && !(plain.parse::<f64>().is_ok() && plain.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')))
+        && (plain.parse::<f64>().is_err() || plain.starts_with(|c: char| c.is_ascii_alphabetic()))
         && !matches!(plain.trim_start_matches(['-', '+']).to_ascii_lowercase().as_str(), ".inf" | ".nan")
 }
 

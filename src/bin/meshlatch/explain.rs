@@ -23,8 +23,7 @@ pub(crate) fn run(code: Option<&str>) -> Result<Status, Failure> {
         };
         return Err(failure.help("`meshlatch explain` lists all codes"));
     };
-    let story = code.explanation().trim_end();
-    terminal::print(&format!("{code}: {} ({})\n\n{story}\n", code.title(), severity(code)))?;
+    terminal::print(code.explanation())?;
     Ok(Status::Well)
 }
 

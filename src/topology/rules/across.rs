@@ -290,7 +290,7 @@ fn pinned(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
-/// Entries of services and of external hosts are ServiceEntries of one namespace.
+/// Entries of services and of external hosts share the names of a namespace.
 fn names(topology: &Topology, diags: &mut Diagnostics) {
     let mut seen: BTreeMap<(&str, String), Span> = BTreeMap::new();
     for (index, service) in topology.services.iter().enumerate() {

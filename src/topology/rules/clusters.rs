@@ -43,7 +43,7 @@ pub(in crate::topology) fn resolve(
                 &mut roots,
                 diags,
             );
-            let kubernetes = cluster.kubernetes.as_deref().and_then(|it| Release::parse(it)).map(|it| it.0);
+            let kubernetes = cluster.kubernetes.as_deref().and_then(Release::parse).map(|it| it.0);
             features(cluster, mesh, target, place, diags);
             let mut addons = cluster.addons.0.clone();
             addons.sort_unstable();

@@ -17,8 +17,7 @@ pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mu
     let range_place = place.get("virtualIPs");
     let default = Ipv4Net::new_assert([240, 0, 0, 0].into(), 16);
     let virtual_range = match spec.virtual_ips.as_deref().map(|text| addresses::range(text, range_place, diags)) {
-        None => default,
-        Some(None) => default,
+        None | Some(None) => default,
         Some(Some(IpNet::V4(net))) if net.prefix_len() <= 28 => usable(net, range_place, diags),
         Some(Some(net)) => {
             diags

@@ -154,13 +154,13 @@ fn unique_hosts(services: &[Service], diags: &mut Diagnostics) {
 
 fn calls(
     services: &[Service],
-    caller: usize,
+    own: usize,
     spec: &ServiceSpec,
     references: References<'_>,
     place: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Vec<Call> {
-    let who = format!("`{}`", services[caller].key);
+    let who = format!("`{}`", services[own].key);
     let mut calls: Vec<Call> = Vec::with_capacity(spec.calls.0.len());
     for (index, call) in spec.calls.0.iter().enumerate() {
         let place = references::element(place, index);
@@ -178,8 +178,8 @@ fn calls(
             // Some of its ports were wrong; that was said where they stand.
             continue;
         }
-        let at_port = if at.value() == place.value() { place } else { place.find("port").unwrap_or(at) };
-        let Some(port) = references::port(&who, name, &target.ports, port, at_port.value(), target.at, diags) else {
+        let port_at = if at.value() == place.value() { place } else { place.find("port").unwrap_or(at) };
+        let Some(port) = references::port(&who, name, &target.ports, port, port_at.value(), target.at, diags) else {
             continue;
         };
         if let Some(first) = calls.iter().find(|it| it.callee == callee && it.port == port) {
