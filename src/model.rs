@@ -64,6 +64,8 @@ pub struct ClusterModel<'a> {
     pub dns: Option<Dns<'a>>,
     /// Whether strict mTLS is an object of its own.
     pub peer_authentication: bool,
+    /// Whether the charts of this very patch need an old Helm.
+    pub needs_old_helm: bool,
     /// Services of other clusters that are called from here.
     pub remotes: Vec<Entry<'a>>,
     /// External hosts that are called from here.
@@ -332,6 +334,7 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
         trust: &cluster.trust,
         install: install::lower(topology, id, &ingresses),
         dns,
+        needs_old_helm: cluster.target.needs_old_helm.is_some_and(|last| cluster.istio.patch <= last),
         peer_authentication: cluster.target.strict_mtls == crate::target::StrictMtls::PeerAuthentication,
         remotes,
         externals,

@@ -60,8 +60,11 @@ pub struct Istio {
     pub status_port: u16,
     /// The container ports behind 80 and 443 of a gateway.
     pub web_ports: (u16, u16),
-    /// Whether `istioctl x uninstall` exists.
-    pub uninstall: bool,
+    /// Whether the rendered manifest holds the namespace `istio-system`, so that deleting it takes
+    /// everything there along.
+    pub manifest_has_namespace: bool,
+    /// The last patch whose charts do not render with Helm newer than 3.2.4 (istio/istio#22295).
+    pub needs_old_helm: Option<u32>,
 }
 
 /// How a release is told to refuse plaintext.

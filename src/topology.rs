@@ -8,6 +8,7 @@ mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use ipnet::{IpNet, Ipv4Net};
@@ -254,7 +255,7 @@ pub struct Service {
 #[derive(Debug)]
 pub enum Workload {
     /// ServiceAccount, Service and Deployment.
-    Deployment(Box<WorkloadSpec>),
+    Deployment(Arc<WorkloadSpec>),
     /// The Service; the Deployment comes from elsewhere.
     ServiceOnly,
     /// Nothing; Service and Deployment come from elsewhere.

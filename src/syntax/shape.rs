@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde_yaml::Value;
@@ -29,8 +30,8 @@ const MAX_ERRORS_AN_ENTRY: usize = 20;
 pub enum Short<T> {
     /// The word.
     Text(String),
-    /// The map.
-    Full(Box<T>),
+    /// The map; later stages keep it without a copy.
+    Full(Arc<T>),
 }
 
 /// One value or a list of them.
@@ -539,7 +540,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Short<T> {
             }
 
             fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Short<T>, D::Error> {
-                T::deserialize(deserializer).map(|it| Short::Full(Box::new(it)))
+                T::deserialize(deserializer).map(|it| Short::Full(Arc::new(it)))
             }
         }
 

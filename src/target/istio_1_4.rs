@@ -25,5 +25,6 @@ pub(super) const ISTIO: Istio = Istio {
     trust_domain: TrustDomain::Values,
     status_port: 15020,
     web_ports: (80, 443),
-    uninstall: false,
+    manifest_has_namespace: false,
+    needs_old_helm: Some(7),
 };

@@ -13,6 +13,8 @@ pub(super) const ISTIO: Istio = Istio {
     // istiod takes the secret `cacerts` whenever it is there.
     self_signed: false,
     gateway_sds: false,
+    manifest_has_namespace: true,
+    needs_old_helm: None,
     rewrites_probes: true,
     ..istio_1_4::ISTIO
 };

@@ -15,5 +15,6 @@ pub(super) const ISTIO: Istio = Istio {
     app_protocol: true,
     status_port: 15021,
     web_ports: (8080, 8443),
+    manifest_has_namespace: false,
     ..istio_1_5::ISTIO
 };

@@ -11,6 +11,5 @@ pub(super) const ISTIO: Istio = Istio {
         "loses the pattern of the `.global` rewrite: the gateway answers with no route (istio/istio#27203)",
     )],
     tested_on: (Release::minor(1, 16), Release::minor(1, 18)),
-    uninstall: true,
     ..istio_1_6::ISTIO
 };

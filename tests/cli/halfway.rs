@@ -56,10 +56,10 @@ fn a_removed_cluster_comes_back_when_another_fails() {
 fn a_write_that_fails_changes_nothing() {
     let folder = Folder::new(TWO);
     let limited = |folder: &Folder| {
-        let script = format!("trap '' XFSZ; ulimit -f 8; exec {} compile", env!("CARGO_BIN_EXE_meshlatch"));
+        let script = format!("trap '' XFSZ; ulimit -f 40; exec {} compile", env!("CARGO_BIN_EXE_meshlatch"));
         Run::of(std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.0.path()), b"")
     };
-    let large = TWO.replace("grpc: 5000}", &format!("grpc: 5000}}, annotations: {{note: {}}}", "x".repeat(9000)));
+    let large = TWO.replace("grpc: 5000}", &format!("grpc: 5000}}, annotations: {{note: {}}}", "x".repeat(50_000)));
     let large = large.replace("annotations", "workload: {image: mail:v1}, annotations");
     folder.write("topology.yaml", &large.replace("7070", "7071"));
     limited(&folder).says(2, &["cannot write out/west: File too large"]);

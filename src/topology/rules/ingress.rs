@@ -113,7 +113,7 @@ fn one(
         diags
             .error(Code::InvalidIngress, format!("{who} listens on port {listen}, which the gateway needs itself"))
             .at(place.get("listen").value(), "")
-            .help("15443 carries the calls between clusters, 15000 to 15090 are the proxy's own; take `listen: 8443`");
+            .help("15443 carries the calls between clusters, 15000 to 15090 are the proxy's own; take `listen: 9443`");
     }
     if listen < 1024 && !matches!(listen, 80 | 443) {
         diags
@@ -169,7 +169,7 @@ fn conflicts(ingresses: &[Ingress], clusters: &[Cluster], diags: &mut Diagnostic
                     )
                     .at(ingress.at, "this ingress")
                     .context(other.at, "and this one")
-                    .help("give one of them another port: `listen: 8443`");
+                    .help("give one of them another port: `listen: 9443`");
             } else if let Some(host) = ingress.hosts.iter().find(|it| other.hosts.contains(it)) {
                 diags
                     .error(
