@@ -341,6 +341,8 @@ proptest! {
                 let gateways: Vec<_> = callee.clusters.iter().map(|it| made.clusters[*it].gateway.as_str()).collect();
                 let endpoints: Vec<_> = list(object, &["spec", "endpoints"]).iter().filter_map(|it| text(it, &["address"])).collect();
                 prop_assert_eq!(endpoints, gateways, "the gateways of those who run {}", &host);
+                let dialled = list(object, &["spec", "endpoints"]).into_iter().flat_map(|it| it["ports"].as_mapping().expect("ports").values());
+                prop_assert!(dialled.into_iter().all(|it| it.as_u64() == Some(15443)), "{} is not called at the gateway", &host);
                 found.insert(host, ports);
             }
             prop_assert_eq!(found, made.entries(cluster));
