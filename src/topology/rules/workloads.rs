@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::api::core::v1::{Container, Probe, ResourceRequirements};
 
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
@@ -39,6 +39,20 @@ pub(super) fn resolve(
             .at(place.key(), "")
             .help("write `image: registry/name:tag`");
     }
+    let inner = place.get("container");
+    let images = [(&workload.image, place), (workload.container.as_ref().map_or(&None, |it| &it.image), inner)];
+    for (image, at) in images {
+        // A blank or a sign of the shell is what remains of a template that was not filled in.
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+        if image.as_ref().is_some_and(|it| it.is_empty() || !it.chars().all(word)) {
+            diags
+                .error(Code::InvalidWorkload, "this is not the name of an image")
+                .at(at.get("image").value(), "")
+                .help("write `registry/name:tag`, without blanks and templates");
+        }
+    }
+    quantities(workload.resources.as_ref(), place.get("resources"), diags);
+    quantities(workload.container.as_ref().and_then(|it| it.resources.as_ref()), inner.get("resources"), diags);
     if workload.replicas.is_some_and(|it| it < 0) {
         diags
             .error(Code::InvalidWorkload, "there cannot be fewer than 0 replicas")
@@ -48,6 +62,32 @@ pub(super) fn resolve(
     selector(spec, workload, service, diags);
     probes(workload, placement, clusters, place, diags);
     Workload::Deployment(workload.clone())
+}
+
+/// Requests and limits are numbers with a unit.
+fn quantities(resources: Option<&ResourceRequirements>, place: Place<'_>, diags: &mut Diagnostics) {
+    let Some(resources) = resources else { return };
+    for (field, map) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+        for (name, quantity) in map.iter().flatten().filter(|it| !is_quantity(&it.1.0)) {
+            diags
+                .error(Code::InvalidWorkload, format!("`{}` is not a quantity of `{name}`", quantity.0))
+                .at(place.get(field).get(name).value(), "")
+                .help("a number with a unit of Kubernetes, and no blank between: `250m`, `0.5`, `64Mi`, `1Gi`");
+        }
+    }
+}
+
+/// A number, and a unit, or an exponent of ten.
+fn is_quantity(text: &str) -> bool {
+    const UNITS: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, unit) = unsigned.split_at(end);
+    let exponent = unit.strip_prefix(['e', 'E']).map(|it| it.strip_prefix(['+', '-']).unwrap_or(it));
+    let is_number = number.matches('.').count() <= 1 && number.contains(|c: char| c.is_ascii_digit());
+    is_number
+        && (UNITS.contains(&unit)
+            || exponent.is_some_and(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_digit())))
 }
 
 /// The pods must carry the labels that the Service and the Deployment select by.
