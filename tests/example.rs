@@ -1,5 +1,6 @@
 //! The worked example and the README are in step with the code.
 
+use std::path::Path;
 use std::process::Command;
 
 use meshlatch::inputs::Inputs;
@@ -36,6 +37,32 @@ fn the_worked_example_is_in_step() {
     let mesh = mesh.unwrap_or_else(|| panic!("{said}"));
     assert_eq!(said, "", "the example has warnings");
     support::check_tree(&support::root().join("out"), &support::tree(&mesh));
+}
+
+#[test]
+fn the_worked_example_is_what_the_binary_wrote() {
+    // With its inventories and the modes of its scripts, as a clone has it.
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    copy(&support::root().join("out"), &folder.path().join("out"));
+    copy(&support::root().join("topology.yaml"), &folder.path().join("topology.yaml"));
+    let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+        .args(["compile", "--check"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the program starts");
+    assert_eq!((String::from_utf8_lossy(&output.stdout).as_ref(), output.status.code()), ("", Some(0)));
+}
+
+fn copy(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        std::fs::copy(from, to).expect("a file can be copied");
+        return;
+    }
+    std::fs::create_dir(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("a folder can be listed") {
+        let entry = entry.expect("a folder can be listed");
+        copy(&entry.path(), &to.join(entry.file_name()));
+    }
 }
 
 #[test]

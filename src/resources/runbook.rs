@@ -1,5 +1,7 @@
 //! `RUNBOOK.md`: what to do with a bundle, in order.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::template::{Template, fill};
@@ -36,12 +38,13 @@ struct View<'a> {
     folders: Vec<&'a str>,
     removal: Vec<&'a str>,
     expected: Vec<Expected<'a>>,
-    app_namespaces: Vec<&'a str>,
+    app_namespaces: Vec<Deployments<'a>>,
     injected: Vec<&'a str>,
     elsewhere: Vec<Elsewhere<'a>>,
     example: Option<Example<'a>>,
     ingresses: Vec<String>,
     addons: &'a [&'static str],
+    addons_of_release: bool,
 }
 
 #[derive(Serialize)]
@@ -64,6 +67,12 @@ struct Expected<'a> {
     namespace: &'a str,
     name: &'a str,
     replicas: i32,
+}
+
+#[derive(Serialize)]
+struct Deployments<'a> {
+    name: &'a str,
+    deployments: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -143,6 +152,7 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         example: example(model),
         ingresses: model.ingresses.iter().map(ingress).collect(),
         addons: &model.install.addons,
+        addons_of_release: model.target.addons,
     }
 }
 
@@ -162,11 +172,12 @@ fn expected<'a>(app: &App<'a>) -> Option<Expected<'a>> {
     Some(Expected { namespace: app.namespace, name: app.name, replicas: more.or(spec.replicas).unwrap_or(1) })
 }
 
-fn app_namespaces<'a>(model: &ClusterModel<'a>) -> Vec<&'a str> {
-    let mut namespaces: Vec<_> = model.apps.iter().filter(|it| it.workload.is_some()).map(|it| it.namespace).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    namespaces
+fn app_namespaces<'a>(model: &ClusterModel<'a>) -> Vec<Deployments<'a>> {
+    let mut namespaces: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for app in model.apps.iter().filter(|it| it.workload.is_some()) {
+        namespaces.entry(app.namespace).or_default().push(app.name);
+    }
+    namespaces.into_iter().map(|(name, deployments)| Deployments { name, deployments }).collect()
 }
 
 fn elsewhere<'a>(app: &'a App<'a>) -> impl Iterator<Item = Elsewhere<'a>> {

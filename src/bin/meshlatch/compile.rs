@@ -87,6 +87,9 @@ fn print_stream(mesh: &Mesh, clusters: &[(ClusterId, &str)]) -> Result<Status, F
 
 fn write(order: &Order<'_>) -> Result<Status, Failure> {
     let clusters = tree::write(order)?;
+    // Of all clusters, those that can be are written; one that was asked for by name must be.
+    let asked_for = |it: &tree::Cluster| !order.whole && matches!(it.outcome, Written::Waiting(_));
+    let status = if clusters.iter().any(asked_for) { Status::Wrong } else { Status::Well };
     let width = clusters.iter().map(|it| it.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for cluster in &clusters {
@@ -97,7 +100,7 @@ fn write(order: &Order<'_>) -> Result<Status, Failure> {
         }
     }
     terminal::print(&text)?;
-    Ok(Status::Well)
+    Ok(status)
 }
 
 fn summary(outcome: &Written) -> String {
@@ -130,6 +133,11 @@ fn compare(order: &Order<'_>) -> Result<Status, Failure> {
         }
         if !cluster.waits.is_empty() {
             say_waits(Level::NOTE, &cluster.name, &cluster.waits);
+            let folder = order.folder.join(&cluster.name);
+            // An older bundle lies there, and nobody can say whether it is still right.
+            if folder.join(crate::inventory::FILE).is_file() {
+                let _ = writeln!(text, "{:9}  {}", "waiting", folder.display());
+            }
         }
     }
     terminal::print(&text)?;

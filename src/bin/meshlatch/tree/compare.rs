@@ -110,12 +110,13 @@ impl Changes {
                 Found::Nothing => self.missing.push((*path).to_owned()),
                 Found::File => {
                     let place = folder.join(path);
-                    let same = is_same(&place, file, &mut buffer).map_err(|it| Failure::io("read", &place, &it))?;
-                    if !same {
+                    let found = look_at(&place, file, &mut buffer).map_err(|it| Failure::io("read", &place, &it))?;
+                    if found != Content::Same {
                         self.changed.push((*path).to_owned());
-                        if !written_before(path) {
-                            self.obstacles.push(Obstacle::Foreign((*path).to_owned()));
-                        }
+                    }
+                    // A text of ours is nobody else's loss, as where no inventory was committed.
+                    if found == Content::OtherText && !written_before(path) {
+                        self.obstacles.push(Obstacle::Foreign((*path).to_owned()));
                     }
                 }
                 // What an earlier run wrote as a file makes room for a folder.
@@ -160,19 +161,29 @@ fn read_inventory(path: &Path) -> Result<Inventory, Failure> {
     })
 }
 
-/// Whether a file holds this text, and can be run if it is a script.
-fn is_same(path: &Path, wanted: &bundle::File, buffer: &mut Vec<u8>) -> io::Result<bool> {
+/// How a file compares with what should stand there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Same,
+    /// The text is right, but a script cannot be run.
+    OtherMode,
+    OtherText,
+}
+
+fn look_at(path: &Path, wanted: &bundle::File, buffer: &mut Vec<u8>) -> io::Result<Content> {
     let text = wanted.text.as_bytes();
     let file = File::open(path)?;
-    if wanted.executable && !is_executable(&file)? {
-        return Ok(false);
-    }
+    let runs = !wanted.executable || is_executable(&file)?;
     buffer.clear();
     // One byte more tells a file that goes on; a file that grew is not read to its end.
     let limit = u64::try_from(text.len()).expect("a length fits") + 1;
     buffer.reserve(text.len() + 1);
     file.take(limit).read_to_end(buffer)?;
-    Ok(buffer == text)
+    Ok(match (buffer == text, runs) {
+        (false, _) => Content::OtherText,
+        (true, false) => Content::OtherMode,
+        (true, true) => Content::Same,
+    })
 }
 
 #[cfg(unix)]

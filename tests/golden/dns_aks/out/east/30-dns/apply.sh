@@ -3,6 +3,7 @@
 #
 #     apply.sh            puts the entry in or brings it up to date; a second run changes nothing
 #     apply.sh --dry-run  shows what a run would change
+#     apply.sh --replace  also where the suffix leads elsewhere, if a single entry can say so
 #     apply.sh --remove   takes the entry out again
 #
 # Everything else in the object stays as it is. The object is written back only if nobody changed
@@ -28,7 +29,12 @@ fail() {
 case ${1-} in
     '') action=apply state="in place" dry_run=no ;;
     --dry-run) action=apply state="in place" dry_run=yes ;;
+    --replace) action=replace state="in place" dry_run=no ;;
     --remove) action=remove state="not there" dry_run=no ;;
+    -h | --help)
+        sed -n 's/^# \{0,1\}//p; /^set/q' "$0"
+        exit 0
+        ;;
     *) fail "unknown argument $1; see the comment at the top" ;;
 esac
 

@@ -3,6 +3,7 @@
 #
 #     apply.sh            puts the entry in or brings it up to date; a second run changes nothing
 #     apply.sh --dry-run  shows what a run would change
+#     apply.sh --replace  also where the suffix leads elsewhere, if a single entry can say so
 #     apply.sh --remove   takes the entry out again
 #
 # Everything else in the object stays as it is. The object is written back only if nobody changed
@@ -28,7 +29,12 @@ fail() {
 case ${1-} in
     '') action=apply state="in place" dry_run=no ;;
     --dry-run) action=apply state="in place" dry_run=yes ;;
+    --replace) action=replace state="in place" dry_run=no ;;
     --remove) action=remove state="not there" dry_run=no ;;
+    -h | --help)
+        sed -n 's/^# \{0,1\}//p; /^set/q' "$0"
+        exit 0
+        ;;
     *) fail "unknown argument $1; see the comment at the top" ;;
 esac
 
@@ -56,9 +62,11 @@ def below: rtrimstr(".") | ascii_downcase | . == $suffix or endswith("." + $suff
     [$domains | keys[] | select(below)] as $names
     | if $names == [] then
         if $action == "remove" then . else .data.stubDomains = ($domains + {($suffix): [$address]} | tojson) end
+      elif $names == [$suffix] and $action == "replace" then
+        .data.stubDomains = ($domains + {($suffix): [$address]} | tojson)
       elif $names != [$suffix] or $domains[$suffix] != [$address] then
         "the stub domain `\($names[0])` leads to \($domains[$names[0]] | tojson), not to \($address): "
-        + "if it is an old entry of yours, take it out with `kubectl edit` first"
+        + "if it is an old entry of yours, say --replace"
       elif $action == "remove" then
         ($domains | del(.[$suffix])) as $rest
         | if $rest == {} then del(.data.stubDomains) else .data.stubDomains = ($rest | tojson) end
