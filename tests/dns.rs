@@ -288,6 +288,27 @@ fn it_leaves_a_suffix_to_whom_it_belongs() {
 }
 
 #[test]
+fn an_old_entry_of_kube_dns_is_replaced_when_asked_for() {
+    let domains = json!({"stubDomains": r#"{"corp.example.com":["10.1.2.3"],"global":["10.9.9.9"]}"#});
+    let cluster = Cluster::new("dns_kube_dns", Some(&config_map("kube-dns", &domains)));
+    cluster.refuses("--replace");
+    let run = cluster.run(&["--replace"]);
+    assert!(run.ok, "{}", run.said);
+    let now = r#"{"corp.example.com":["10.1.2.3"],"global":["10.0.0.53"]}"#;
+    assert_eq!(cluster.object()["data"]["stubDomains"], json!(now));
+    // What no single entry can say is left to people.
+    let other = "global:53 {\n    forward . 10.9.9.9\n}\n";
+    let cluster = Cluster::new("dns_coredns", Some(&coredns(&format!("{COREFILE}{other}"))));
+    assert!(!cluster.run(&["--replace"]).ok);
+}
+
+#[test]
+fn it_tells_its_arguments() {
+    let run = Cluster::new("dns_kube_dns", None).run(&["--help"]);
+    assert!(run.ok && run.said.contains("apply.sh --remove") && !run.said.contains("set -eu"), "{}", run.said);
+}
+
+#[test]
 fn it_touches_no_corefile_that_it_does_not_understand() {
     for (corefile, words) in [
         ("", "not whole"),

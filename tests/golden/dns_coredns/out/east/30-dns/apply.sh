@@ -32,7 +32,7 @@ case ${1-} in
     --replace) action=replace state="in place" dry_run=no ;;
     --remove) action=remove state="not there" dry_run=no ;;
     -h | --help)
-        sed -n 's/^# \{0,1\}//p; /^set/q' "$0"
+        sed -n '1d; s/^# \{0,1\}//p; /^set/q' "$0"
         exit 0
         ;;
     *) fail "unknown argument $1; see the comment at the top" ;;
