@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_yaml::Value;
+use serde_yaml::{Mapping, Value};
 
 use crate::diag::{Code, Diagnostics};
 
@@ -14,6 +14,16 @@ use crate::diag::{Code, Diagnostics};
 #[derive(Debug, Default, Clone)]
 pub struct Inputs {
     given: BTreeMap<(String, Part), Given>,
+    outputs: Vec<Outputs>,
+}
+
+/// A file of Terraform's whose outputs must name a cluster, for nothing else in it does.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    /// Its name.
+    pub file: String,
+    /// Its outputs that are text, each with the cluster that it means.
+    pub names: Vec<(String, String)>,
 }
 
 /// Which address of a cluster.
@@ -46,6 +56,11 @@ impl Inputs {
     /// The names that must be clusters.
     pub fn required(&self) -> impl Iterator<Item = (&str, &Given)> {
         self.given.iter().filter(|(_, given)| !given.optional).map(|((name, _), given)| (name.as_str(), given))
+    }
+
+    /// Files of which one output at least must mean a cluster.
+    pub fn outputs(&self) -> impl Iterator<Item = &Outputs> {
+        self.outputs.iter()
     }
 
     /// Takes `NAME=ADDRESS`, as on a command line.
@@ -88,11 +103,33 @@ impl Inputs {
                 .help("`terraform output -json` prints one; so does `cluster2: 34.1.2.3` in YAML");
             return;
         };
+        if map.get("kind").is_some_and(|it| it == "Service" || it == "List") && map.len() > 1 {
+            diags
+                .error(
+                    Code::InvalidAddressValue,
+                    format!("`{file}` is what kubectl prints, not a map of names to addresses"),
+                )
+                .help(format!("say whose address it gives: `--address NAME=@{file}`"));
+            return;
+        }
+        let mut outputs = Outputs { file: file.to_owned(), names: Vec::new() };
+        let mut named = false;
         for (name, value) in &map {
             let Some(name) = name.as_str() else { continue };
             match value {
-                Value::String(address) => self.insert(split(name), address, file, false),
-                Value::Mapping(output) if output.contains_key("value") => self.output(name, &output["value"], file),
+                Value::String(address) => {
+                    self.insert(split(name), address, file, false);
+                    named = true;
+                }
+                Value::Mapping(output) if output.contains_key("value") => match &output["value"] {
+                    Value::String(address) => {
+                        let key = output_key(name);
+                        outputs.names.push((name.to_owned(), key.0.clone()));
+                        self.insert(key, address, file, true);
+                    }
+                    Value::Mapping(addresses) => named |= self.map_output(name, addresses, file),
+                    _ => {}
+                },
                 _ => {
                     diags
                         .error(
@@ -100,40 +137,47 @@ impl Inputs {
                             format!("`{file}` gives no address for `{name}`: it is not text"),
                         )
                         .help("write `name: address`, or pass the whole output of `terraform output -json`");
+                    named = true;
                 }
             }
+        }
+        if !named {
+            self.outputs.push(outputs);
         }
     }
 
-    fn output(&mut self, name: &str, value: &Value, file: &str) {
-        let parts = [("gateway", Part::Gateway), ("dns", Part::Dns)];
-        match value {
-            Value::String(address) => {
-                let suffixed = parts.iter().find_map(|(word, part)| {
-                    let cluster = name.strip_suffix(word)?.strip_suffix(['_', '-'])?;
-                    Some((cluster.to_owned(), *part))
-                });
-                self.insert(suffixed.unwrap_or_else(|| (name.to_owned(), Part::Gateway)), address, file, true);
+    /// Takes the addresses of an output that is a map; tells whether there was any.
+    fn map_output(&mut self, name: &str, addresses: &Mapping, file: &str) -> bool {
+        let Some((_, part)) = PARTS.iter().find(|(word, _)| name.trim_end_matches('s') == *word) else {
+            return false;
+        };
+        let mut any = false;
+        for (cluster, address) in addresses {
+            if let (Some(cluster), Some(address)) = (cluster.as_str(), address.as_str()) {
+                self.insert((cluster.to_owned(), *part), address, file, false);
+                any = true;
             }
-            Value::Mapping(map) => {
-                let Some((_, part)) = parts.iter().find(|(word, _)| name.trim_end_matches('s') == *word) else {
-                    return;
-                };
-                for (cluster, address) in map {
-                    if let (Some(cluster), Some(address)) = (cluster.as_str(), address.as_str()) {
-                        self.insert((cluster.to_owned(), *part), address, file, false);
-                    }
-                }
-            }
-            _ => {}
         }
+        any
     }
 
     fn insert(&mut self, key: (String, Part), address: &str, file: &str, optional: bool) {
-        // Terraform's names have no dashes by habit; a cluster's name has no underscores by rule.
-        let key = if optional { (key.0.replace('_', "-"), key.1) } else { key };
         self.given.insert(key, Given { address: address.to_owned(), origin: file.to_owned(), optional });
     }
+}
+
+/// How an output of Terraform says which address it is.
+const PARTS: [(&str, Part); 2] = [("gateway", Part::Gateway), ("dns", Part::Dns)];
+
+/// What an output of Terraform means, if it means a cluster.
+fn output_key(name: &str) -> (String, Part) {
+    let suffixed = PARTS.iter().find_map(|(word, part)| {
+        let cluster = name.strip_suffix(word)?.strip_suffix(['_', '-'])?;
+        Some((cluster, *part))
+    });
+    let (cluster, part) = suffixed.unwrap_or((name, Part::Gateway));
+    // Terraform's names have no dashes by habit; a cluster's name has no underscores by rule.
+    (cluster.replace('_', "-"), part)
 }
 
 fn split(name: &str) -> (String, Part) {
@@ -144,11 +188,34 @@ fn split(name: &str) -> (String, Part) {
     }
 }
 
+/// The one object of a list that can be meant.
+fn the_one(items: &[Value], part: Part) -> Result<&Value, String> {
+    let names: &[&str] = match part {
+        Part::Gateway => &["istio-ingressgateway"],
+        Part::Dns => &["istiocoredns", "meshlatch-dns"],
+    };
+    let name = |it: &Value| it.get("metadata")?.get("name")?.as_str().map(str::to_owned);
+    let fits = |it: &&Value| {
+        it.get("kind").is_some_and(|kind| kind == "Service") && name(it).is_some_and(|it| names.contains(&it.as_str()))
+    };
+    let found: Vec<_> = items.iter().filter(fits).collect();
+    match found[..] {
+        [one] => Ok(one),
+        _ => Err(format!(
+            "it lists {} objects, and {} of them {} a Service called `{}`; name one Service",
+            items.len(),
+            if found.is_empty() { "none".to_owned() } else { found.len().to_string() },
+            if found.is_empty() { "is" } else { "are" },
+            names.join("` or `")
+        )),
+    }
+}
+
 /// The address in what `kubectl get service -o json` prints.
 fn service_address(value: &Value, part: Part) -> Result<String, String> {
     let item = match value.get("items") {
         Some(Value::Sequence(items)) if items.len() == 1 => &items[0],
-        Some(Value::Sequence(items)) => return Err(format!("it lists {} objects; name one Service", items.len())),
+        Some(Value::Sequence(items)) => the_one(items, part)?,
         _ => value,
     };
     let kind = item.get("kind").and_then(Value::as_str).unwrap_or("nothing with a kind");

@@ -122,9 +122,11 @@ fn merge(value: &mut Value) {
     }
 }
 
+/// The fields of the top level.
+const FIELDS: [&str; 7] = ["version", "allow", "mesh", "clusters", "services", "externals", "ingress"];
+
 /// The top level is read by hand, so that each entry is reported on its own.
 fn topology(source: &Source, value: &Value, root: Place<'_>, diags: &mut Diagnostics) -> TopologySpec {
-    const FIELDS: [&str; 7] = ["version", "allow", "mesh", "clusters", "services", "externals", "ingress"];
     let mut spec = TopologySpec::default();
     let Value::Mapping(top) = value else {
         diags
@@ -156,7 +158,10 @@ fn topology(source: &Source, value: &Value, root: Place<'_>, diags: &mut Diagnos
 }
 
 fn version(value: Option<&Value>, root: Place<'_>, diags: &mut Diagnostics) {
+    let misspelt = |name: &str| !FIELDS.contains(&name) && nearest(name, FIELDS) == Some("version");
     match value {
+        // That is said where it stands.
+        None if root.entries().any(|(name, _)| misspelt(name)) => {}
         None => {
             diags
                 .error(Code::MissingField, "the field `version` is missing")

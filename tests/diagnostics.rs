@@ -231,12 +231,31 @@ fn files_of_addresses_are_read_or_told() {
     assert_eq!(file("east", "34.1.2.3\n"), none);
     assert_eq!(file("east", &ready), none);
     assert_eq!(file("east", &format!("{{kind: List, items: [{ready}]}}")), none);
+    let called = |name: &str, it: &str| it.replacen('{', &format!("{{metadata: {{name: {name}}}, "), 1);
+    let list = |items: &[String]| format!("{{kind: List, items: [{}]}}", items.join(", "));
+    let gateway = called("istio-ingressgateway", &ready);
+    let dns = called("istiocoredns", "{kind: Service, spec: {clusterIP: 10.0.0.9}}");
+    let all = list(&[called("istio-pilot", &service("{}")), gateway.clone(), dns.clone()]);
+    assert_eq!(file("east", &all), none);
+    assert_eq!(
+        file("east.dns", &list(&[gateway.clone(), gateway.clone()])),
+        [
+            "T1102: `east.json` gives no address for `east.dns`: it lists 2 objects, and none of them is a Service called \
+             `istiocoredns` or `meshlatch-dns`; name one Service"
+        ]
+    );
+    let own = called("meshlatch-dns", "{kind: Service, spec: {clusterIP: 10.0.0.9}}");
+    assert!(file("east.dns", &list(&[dns, own]))[0].contains("it lists 2 objects, and 2 of them are a Service called"));
     let refused = [
         ("east", "", "it holds neither an address nor the JSON of a Service"),
         ("east", "[34.1.2.3]", "it holds neither an address nor the JSON of a Service"),
         ("east", "{", "it holds neither an address nor the JSON of a Service"),
         ("east", "{kind: Pod}", "it holds a Pod, not a Service"),
-        ("east", "{kind: List, items: []}", "it lists 0 objects; name one Service"),
+        (
+            "east",
+            "{kind: List, items: []}",
+            "it lists 0 objects, and none of them is a Service called `istio-ingressgateway`; name one Service",
+        ),
         ("east", &service("{loadBalancer: {}}"), "the load balancer has no address yet"),
         ("east.dns", &ready, "the Service has no ClusterIP"),
     ];
@@ -250,6 +269,21 @@ fn files_of_addresses_are_read_or_told() {
         map("{east_gateway: {value: 34.1.2.3}, vpc: {value: vpc-1}, gateways: {value: {east: 34.1.2.3}}}"),
         none
     );
+    assert_eq!(map("{outputs: {value: {}}, vpc: {value: vpc-1}, east_gateway: {value: 34.1.2.3}}"), none);
+    for text in ["{}", "{vpc: {value: vpc-1}, zones: {value: [a, b]}, gateways: {value: {}}}"] {
+        assert_eq!(map(text), ["T1101: `all.json` gives no address: none of its outputs names a cluster"], "{text}");
+    }
+    assert_eq!(
+        map("{kind: Service, spec: {clusterIP: 10.0.0.9}, status: {}}"),
+        ["T1102: `all.json` is what kubectl prints, not a map of names to addresses"]
+    );
+    // The help leads from a misspelt output to the cluster.
+    let mut diags = Diagnostics::new();
+    let mut inputs = Inputs::default();
+    inputs.merge_file("all.json", "{vpc: {value: vpc-1}, eats_gateway: {value: 34.1.2.3}}", &mut diags);
+    let source = meshlatch::source::Source::new("topology.yaml", "version: 1\nclusters: {east: {istio: \"1.5.2\"}}\n");
+    assert!(meshlatch::compile(&source, &inputs, &mut diags).is_err());
+    assert_eq!(diags.sorted()[0].help, ["did you mean the cluster `east` with `eats_gateway`?"]);
     assert_eq!(map("[]"), ["T1102: `all.json` is no map of names to addresses"]);
     assert_eq!(map("east: 34"), ["T1102: `all.json` gives no address for `east`: it is not text"]);
     assert_eq!(

@@ -54,16 +54,17 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
     let context = Context { source, unknown: RefCell::default(), aside: RefCell::default(), last: Cell::default() };
     let mut errors = 0;
     let result = loop {
-        context.unknown.borrow_mut().clear();
         match T::deserialize(De { value, place, context: &context }) {
             Ok(value) => break Some(value),
             Err(error) => {
                 errors += 1;
                 let (span, culprit) = context.last.take().unwrap_or((place.value(), place.identity().addr()));
-                // A field is missing because its value was wrong: that was said already.
-                let follows = error.missing && context.misses_something(place, culprit);
+                // A field is missing because its value was wrong or its name misspelt: that is said where it stands.
+                let follows = error
+                    .missing
+                    .is_some_and(|field| context.misses_something(place, culprit) || context.misspells(field, culprit));
                 if !follows {
-                    let code = if error.missing { Code::MissingField } else { Code::WrongType };
+                    let code = if error.missing.is_some() { Code::MissingField } else { Code::WrongType };
                     diags.error(code, &*error.message).at(span, "").help_if(error.help);
                 }
                 let new = context.aside.borrow_mut().insert(culprit);
@@ -75,7 +76,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
     };
     let good = errors == 0 && context.unknown.borrow().is_empty();
     for unknown in context.unknown.into_inner().into_values() {
-        let near = nearest(&unknown.name, unknown.known.iter().copied());
+        let near = unknown.near();
         let elsewhere = elsewhere(&unknown);
         let draft =
             diags.error(Code::UnknownField, format!("there is no field `{}` here", unknown.name)).at(unknown.span, "");
@@ -145,6 +146,15 @@ struct Unknown {
     name: String,
     span: Span,
     known: &'static [&'static str],
+    /// The map it stands in, by identity.
+    map: usize,
+}
+
+impl Unknown {
+    /// The field that is probably meant.
+    fn near(&self) -> Option<&'static str> {
+        nearest(&self.name, self.known.iter().copied())
+    }
 }
 
 struct Context<'a> {
@@ -161,6 +171,11 @@ impl Context<'_> {
         self.aside.borrow().contains(&place.identity().addr())
     }
 
+    /// Whether a field of the map `culprit` stands there under a name that nearly is its own.
+    fn misspells(&self, field: &str, culprit: usize) -> bool {
+        self.unknown.borrow().values().any(|it| it.map == culprit && it.near() == Some(field))
+    }
+
     /// Whether a child of the value `culprit`, somewhere below `place`, was set aside.
     fn misses_something(&self, place: Place<'_>, culprit: usize) -> bool {
         let children = || place.entries().map(|(_, it)| it).chain((0..place.len()).map(move |it| place.item(it)));
@@ -174,13 +189,14 @@ impl Context<'_> {
 #[derive(Debug)]
 struct Error {
     message: Box<str>,
-    missing: bool,
+    /// The field that is missing, if that is what is wrong.
+    missing: Option<&'static str>,
     help: Option<String>,
 }
 
 impl Error {
     fn new(message: impl Into<Box<str>>) -> Self {
-        Self { message: message.into(), missing: false, help: None }
+        Self { message: message.into(), missing: None, help: None }
     }
 }
 
@@ -238,7 +254,7 @@ impl de::Error for Error {
             _ => None,
         };
         let help = help.map(str::to_owned);
-        Self { missing: true, help, ..Self::new(format!("the field `{field}` is missing")) }
+        Self { missing: Some(field), help, ..Self::new(format!("the field `{field}` is missing")) }
     }
 }
 
@@ -318,14 +334,17 @@ impl<'a> De<'a, '_> {
 
     fn fields<V: Visitor<'a>>(self, known: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Error> {
         let Value::Mapping(mapping) = self.value else {
-            return Err(de::Error::invalid_type(self.unexpected(), &visitor));
+            let error: Error = de::Error::invalid_type(self.unexpected(), &visitor);
+            let help = known.is_none().then(|| self.map_as_list()).flatten();
+            return Err(Error { help: help.or(error.help), ..error });
         };
         let mut entries = Vec::with_capacity(mapping.len());
         for (name, place) in self.place.entries() {
             if let Some(known) = known
                 && !known.contains(&name)
             {
-                let unknown = Unknown { name: name.to_owned(), span: place.key(), known };
+                let map = self.place.identity().addr();
+                let unknown = Unknown { name: name.to_owned(), span: place.key(), known, map };
                 self.context.unknown.borrow_mut().insert(place.key(), unknown);
                 continue;
             }
@@ -339,6 +358,13 @@ impl<'a> De<'a, '_> {
             entries.push((name, De { value, place, ..self }));
         }
         visitor.visit_map(Entries { entries: entries.into_iter(), value: None })
+    }
+
+    /// What to say of a map of names that is written as Kubernetes lists such things.
+    fn map_as_list(self) -> Option<String> {
+        let Value::Sequence(list) = self.value else { return None };
+        let Value::Mapping(first) = list.first()? else { return None };
+        first.contains_key("name").then(|| "here it is a map: `NAME: value`".to_owned())
     }
 
     fn elements<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {

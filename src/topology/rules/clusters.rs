@@ -1,7 +1,7 @@
 //! Rules of a cluster: its releases, gateway, ranges, locality, add-ons.
 
 use super::{addresses, dns, names, ports, references::element, trust};
-use crate::diag::{Code, Diagnostics};
+use crate::diag::{Code, Diagnostics, nearest};
 use crate::inputs::{Inputs, Part};
 use crate::syntax::{ClusterSpec, Place, RangesSpec, Short, TopologySpec};
 use crate::target::{self, Istio, Release};
@@ -15,17 +15,7 @@ pub(in crate::topology) fn resolve(
     inputs: &Inputs,
     diags: &mut Diagnostics,
 ) -> Vec<Cluster> {
-    for (name, given) in inputs.required() {
-        if !spec.clusters.contains_key(name) {
-            let near = crate::diag::nearest(name, spec.clusters.keys().map(String::as_str));
-            diags
-                .error(
-                    Code::UnknownAddressName,
-                    format!("`{}` gives an address for `{name}`, which is no cluster of the topology", given.origin),
-                )
-                .help_if(near.map(|near| format!("a cluster with a similar name exists: `{near}`")));
-        }
-    }
+    given(spec, inputs, diags);
     let mut roots = trust::Roots::default();
     spec.clusters
         .iter()
@@ -66,6 +56,47 @@ pub(in crate::topology) fn resolve(
             }
         })
         .collect()
+}
+
+/// What was given from outside belongs to a cluster.
+fn given(spec: &TopologySpec, inputs: &Inputs, diags: &mut Diagnostics) {
+    let near = |name: &str| nearest(name, spec.clusters.keys().map(String::as_str));
+    for (name, given) in inputs.required() {
+        if spec.clusters.contains_key(name) {
+            continue;
+        }
+        let cluster = name.split('.').next().unwrap_or(name);
+        let near = if spec.clusters.contains_key(cluster) { None } else { near(cluster) };
+        diags
+            .error(
+                Code::UnknownAddressName,
+                format!("`{}` gives an address for `{name}`, which is no cluster of the topology", given.origin),
+            )
+            .help_if(near.map(|near| format!("a cluster with a similar name exists: `{near}`")))
+            .help_if(name.contains('.').then(|| {
+                let cluster = near.unwrap_or(cluster);
+                format!("a name is a cluster, `{cluster}`, for its gateway, or `{cluster}.dns` for its DNS server")
+            }));
+    }
+    for outputs in inputs.outputs() {
+        if outputs.names.iter().any(|(_, cluster)| spec.clusters.contains_key(cluster)) {
+            continue;
+        }
+        let meant = outputs.names.iter().find_map(|(name, cluster)| Some((name, near(cluster)?)));
+        let first = spec.clusters.keys().next().map_or("east", String::as_str);
+        diags
+            .error(
+                Code::UnknownAddressName,
+                format!("`{}` gives no address: none of its outputs names a cluster", outputs.file),
+            )
+            .help(match meant {
+                Some((name, near)) => format!("did you mean the cluster `{near}` with `{name}`?"),
+                None => format!(
+                    "call an output `{0}_gateway` or `{0}_dns`, or print a map of clusters called `gateways`",
+                    first.replace('-', "_")
+                ),
+            });
+    }
 }
 
 /// What stands in when the release is wrong; nothing is written for it.

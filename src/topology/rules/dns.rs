@@ -118,14 +118,26 @@ fn stub_address(
     };
     let services: Vec<_> = ranges.all.iter().filter(|it| it.0 == "services").collect();
     if !services.is_empty() && !services.iter().any(|it| it.1.contains(&IpAddr::V4(ip))) {
-        diags
-            .error(
-                Code::StubOutsideServices,
-                format!("the DNS server's address {ip} is not in the service range of `{name}`"),
-            )
-            .at(address.value(), "")
-            .context(services[0].2, "the range is here")
-            .help("Kubernetes gives a Service only addresses of this range; choose a free one");
+        let draft = match inputs.get(name, Part::Dns) {
+            // The file's own address, if it has one, is not to blame.
+            Some(given) => diags
+                .error(
+                    Code::StubOutsideServices,
+                    format!(
+                        "`{}` gives {ip} as the DNS server of `{name}`, which is not in its service range",
+                        given.origin
+                    ),
+                )
+                .at(services[0].2, "the range is here"),
+            None => diags
+                .error(
+                    Code::StubOutsideServices,
+                    format!("the DNS server's address {ip} is not in the service range of `{name}`"),
+                )
+                .at(address.value(), "")
+                .context(services[0].2, "the range is here"),
+        };
+        draft.help("Kubernetes gives a Service only addresses of this range; choose a free one");
     }
     Some(ip)
 }

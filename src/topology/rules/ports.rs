@@ -93,6 +93,29 @@ pub(super) fn number(text: &str, place: Place<'_>, diags: &mut Diagnostics) -> O
     number
 }
 
+/// What the sidecar of a release has for itself in every pod.
+const SIDECAR: [u16; 8] = [15000, 15001, 15006, 15008, 15020, 15021, 15053, 15090];
+
+/// Container ports that the sidecar does not listen on; a Service may have any.
+pub(super) fn beside_sidecar(ports: &[Port], place: Place<'_>, diags: &mut Diagnostics) {
+    for port in ports {
+        if let TargetPort::Number(number) = port.target {
+            let at = place.get(&port.name);
+            not_of_sidecar(number, at.find("targetPort").unwrap_or_else(|| at.get("port")), diags);
+        }
+    }
+}
+
+/// Says so if the sidecar listens on this port of a pod.
+pub(super) fn not_of_sidecar(number: u16, place: Place<'_>, diags: &mut Diagnostics) {
+    if SIDECAR.contains(&number) {
+        diags
+            .error(Code::InvalidPort, format!("a container cannot listen on {number}: Istio's sidecar does"))
+            .at(place.value(), "")
+            .help(format!("let it listen elsewhere; the Service may keep the number: `\"{number}:8080\"`"));
+    }
+}
+
 fn text_target(text: &str) -> IntOrString {
     text.parse().map_or_else(|_| IntOrString::String(text.to_owned()), IntOrString::Int)
 }
@@ -181,6 +204,10 @@ fn protocol(
                 )
                 .at(place.value(), "Istio goes by the name")
                 .help(format!("call the port `{0}`, or a name that begins with `{0}-`", protocol.name()))
+                .help_if(
+                    (protocol == Protocol::Tcp && by_name != Protocol::Udp)
+                        .then(|| format!("{} runs over TCP: leave `protocol` out if that is meant", by_name.istio())),
+                )
                 .help_if(http1.then(|| format!("behind `{name}` it would be sent as HTTP/1.1 and fail")));
             None
         }

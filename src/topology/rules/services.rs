@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::references::{self, References};
-use super::{form, names, ports, workloads};
+use super::{form, names, password, ports, workloads};
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{CallSpec, Place, ServiceSpec, Short, TopologySpec};
@@ -81,7 +81,12 @@ fn one(
             .at(place.get("selector").key(), "")
             .help(format!("leave it out, which means `app: {name}`, or name labels of its pods"));
     }
-    let workload = workloads::resolve(spec, &placement, clusters, place, diags);
+    let ports = ports::resolve(&spec.ports, app_protocol, place.get("ports"), diags);
+    // Without a sidecar there is nothing to collide with.
+    if spec.annotations.get("sidecar.istio.io/inject").is_none_or(|it| it != "false") {
+        ports::beside_sidecar(&ports, place.get("ports"), diags);
+    }
+    let workload = workloads::resolve(spec, &ports, &placement, clusters, place, diags);
     let service_account = match &spec.service_account {
         Some(account) => {
             names::label("ServiceAccount", account, place.get("serviceAccount"), diags);
@@ -94,7 +99,7 @@ fn one(
     Service {
         key: key.to_owned(),
         at: place.key(),
-        ports: ports::resolve(&spec.ports, app_protocol, place.get("ports"), diags),
+        ports,
         name,
         namespace,
         placement,
@@ -191,7 +196,7 @@ fn calls(
             continue;
         }
         let variables = match call {
-            Short::Full(call) => variables(call, place.get("env"), diags),
+            Short::Full(call) => variables(&services[own].key, call, place.get("env"), diags),
             Short::Text(_) => Vec::new(),
         };
         calls.push(Call { callee, port, variables, at: at.value() });
@@ -199,7 +204,7 @@ fn calls(
     calls
 }
 
-fn variables(call: &CallSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<Variable> {
+fn variables(caller: &str, call: &CallSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<Variable> {
     match &call.env {
         None => Vec::new(),
         Some(Short::Text(name)) => {
@@ -208,6 +213,7 @@ fn variables(call: &CallSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<
         Some(Short::Full(map)) => map
             .iter()
             .filter_map(|(name, text)| {
+                password::check_url(caller, name, text, place.get(name).key(), diags);
                 let form = form::read(text, place.get(name), diags)?;
                 Some(Variable { name: name.clone(), form, at: place.get(name).key() })
             })
