@@ -366,7 +366,11 @@ fn it_says_when_coredns_must_be_restarted() {
     let run = Cluster::new("dns_coredns", Some(&coredns(COREFILE))).run(&[]);
     assert!(run.said.ends_with("CoreDNS reads it within two minutes\n"), "{}", run.said);
     let run = Cluster::new("dns_coredns", Some(&coredns(".:53 {\n    errors\n}\n"))).run(&[]);
-    assert!(run.said.ends_with("kubectl --context east -n kube-system rollout restart deployment/coredns\n"), "{}", run.said);
+    assert!(
+        run.said.ends_with("kubectl --context east -n kube-system rollout restart deployment/coredns\n"),
+        "{}",
+        run.said
+    );
 }
 
 #[test]

@@ -57,24 +57,34 @@ pub(super) fn external<'a>(cluster: &'a Cluster, external: &'a External) -> Entr
     // A wildcard has no address to look up, and a range has no single one: calls go where the caller meant them.
     let as_meant = external.hosts.iter().any(|it| it.starts_with('*'))
         || external.addresses.iter().any(|net| net.prefix_len() != net.max_prefix_len());
+    let addresses: Vec<_> = external
+        .addresses
+        .iter()
+        .map(|net| if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() })
+        .collect();
+    // Addresses that are known need no resolver, and the host no entry in anybody's DNS.
+    let endpoints = if as_meant { &[] } else { addresses.as_slice() };
     Entry {
         api_version: cluster.target.networking,
         name: external.name.clone(),
         namespace: &external.namespace,
         hosts: external.hosts.clone(),
         location: "MESH_EXTERNAL",
-        resolution: if as_meant { "NONE" } else { "DNS" },
-        addresses: external
-            .addresses
+        resolution: match (as_meant, endpoints) {
+            (true, _) => "NONE",
+            (false, []) => "DNS",
+            (false, _) => "STATIC",
+        },
+        endpoints: endpoints
             .iter()
-            .map(|net| if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() })
+            .map(|address| Endpoint { address: address.clone(), ports: Vec::new(), locality: None })
             .collect(),
+        addresses,
         ports: external
             .ports
             .iter()
             .map(|port| EntryPort { number: port.number, name: &port.name, protocol: port.protocol.istio() })
             .collect(),
-        endpoints: Vec::new(),
         // A service's file has a dot in its name, this one has none.
         file: format!("external-{}", external.name),
         owners: Vec::new(),

@@ -105,7 +105,13 @@ fn container(app: &App<'_>, spec: &WorkloadSpec) -> Container {
         Short::Full(source) => EnvVar { name: name.clone(), value_from: Some((**source).clone()), ..EnvVar::default() },
     });
     let env: Vec<_> = own.chain(app.variables.iter().map(|(name, value)| variable(name, value))).collect();
-    let ports: Vec<_> = app.ports.iter().filter_map(container_port).collect();
+    let mut ports: Vec<ContainerPort> = Vec::new();
+    for port in app.ports.iter().filter_map(container_port) {
+        // Two ports of the Service may lead to one of the container.
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
+    }
     let mut container = Container {
         name: "server".to_owned(),
         image: spec.image.clone(),

@@ -42,6 +42,7 @@ struct View<'a> {
     injected: Vec<&'a str>,
     elsewhere: Vec<Elsewhere<'a>>,
     example: Option<Example<'a>>,
+    ingress_gateway: String,
     ingresses: Vec<String>,
     addons: &'a [&'static str],
     addons_of_release: bool,
@@ -150,6 +151,7 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         injected: model.namespaces.iter().filter(|it| it.injected).map(|it| it.name).collect(),
         elsewhere: model.apps.iter().filter(|it| it.workload.is_none()).flat_map(elsewhere).collect(),
         example: example(model),
+        ingress_gateway: model.ingresses.first().map(|it| labels(it.selector.iter().copied())).unwrap_or_default(),
         ingresses: model.ingresses.iter().map(ingress).collect(),
         addons: &model.install.addons,
         addons_of_release: model.target.addons,
@@ -185,8 +187,11 @@ fn elsewhere<'a>(app: &'a App<'a>) -> impl Iterator<Item = Elsewhere<'a>> {
         namespace: app.namespace,
         name: app.name,
         variable,
-        // A table's cell ends at a bar, and a span of code at a backtick.
-        value: value.replace(['|', '`', '\n'], " "),
+        // A table's cell ends at a bar, a span of code at a backtick, a row with its line.
+        value: value
+            .chars()
+            .map(|c| if c == ' ' || c.is_ascii_graphic() && !"|`".contains(c) { c } else { '?' })
+            .collect(),
     })
 }
 
@@ -198,11 +203,16 @@ fn example<'a>(model: &'a ClusterModel<'a>) -> Option<Example<'a>> {
         Some(Example {
             caller: app.name,
             namespace: app.namespace,
-            selector: app.selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+            selector: labels(app.selector.iter().map(|(key, value)| (key.as_str(), value.as_str()))),
             host: &entry.hosts[0],
             port: entry.ports[0].number,
         })
     })
+}
+
+/// As `kubectl` takes a selector.
+fn labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    labels.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 fn ingress(ingress: &IngressModel<'_>) -> String {
@@ -212,8 +222,9 @@ fn ingress(ingress: &IngressModel<'_>) -> String {
         [] => String::new(),
         paths => format!(", paths {}", and(paths.iter().map(|it| format!("`{}`", it.replace('`', " "))))),
     };
-    let secret =
-        server.credential.map_or_else(String::new, |it| format!(" (certificate: secret `{it}` in `istio-system`)"));
+    let secret = server
+        .credential
+        .map_or_else(String::new, |it| format!(" (certificate: secret `{it}` in the gateway's namespace)"));
     format!("`{}`: port {}, {hosts}{paths}{secret}", ingress.destination, server.number)
 }
 

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::addresses::overlap;
-use super::services::meet;
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::Place;
@@ -23,7 +22,7 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     suffix(topology, &crossings, place, diags);
     ranges(topology, diags);
     udp(topology, &crossings, diags);
-    membership(topology, place, diags);
+    membership(topology, &crossings, place, diags);
     pinned(topology, diags);
     names(topology, diags);
     listeners(topology, place, diags);
@@ -217,33 +216,32 @@ fn udp(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
     }
 }
 
+/// What Istio's injector takes for a yes; anything else in the annotation is a no.
+const INJECTED: [&str; 5] = ["", "y", "yes", "true", "on"];
+
 /// mTLS between clusters needs a sidecar at both ends.
-fn membership(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+fn membership(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
     let mut across: BTreeMap<ServiceId, (Span, String)> = BTreeMap::new();
-    for (index, service) in topology.services.iter().enumerate() {
-        for call in &service.calls {
-            let callee = topology.service(call.callee);
-            let away = service.placement.iter().any(|id| !callee.runs_in(*id));
-            if away {
-                across
-                    .entry(ServiceId(index))
-                    .or_insert((call.at, format!("it calls `{}` in another cluster", callee.key)));
-                across
-                    .entry(call.callee)
-                    .or_insert((call.at, format!("`{}` calls it from another cluster", service.key)));
-            }
+    for crossing in crossings {
+        let callee = &topology.service(crossing.callee).key;
+        if let Caller::Service(caller) = crossing.caller {
+            across.entry(caller).or_insert((crossing.at, format!("it calls `{callee}` in another cluster")));
         }
+        let caller = crossing.caller.name(topology);
+        across.entry(crossing.callee).or_insert((crossing.at, format!("{caller} calls it from another cluster")));
     }
     for (id, (at, why)) in across {
         let service = topology.service(id);
         let here = place.get("services").get(&service.key);
         let refused = |annotations: Option<&std::collections::BTreeMap<String, String>>| {
-            annotations.and_then(|it| it.get("sidecar.istio.io/inject")).is_some_and(|it| it == "false")
+            annotations
+                .and_then(|it| it.get("sidecar.istio.io/inject"))
+                .is_some_and(|it| !INJECTED.contains(&it.to_ascii_lowercase().as_str()))
         };
         let own: std::collections::BTreeMap<_, _> = service.annotations.clone().into_iter().collect();
         let workload = here.get("workload");
         let mut found = refused(Some(&own))
-            .then(|| (here.get("annotations").key(), "`sidecar.istio.io/inject: \"false\"` keeps the sidecar out"));
+            .then(|| (here.get("annotations").key(), "`sidecar.istio.io/inject` keeps the sidecar out"));
         if let Workload::Deployment(spec) = &service.workload {
             let pods = |it: &crate::syntax::WorkloadSpec| {
                 it.pod.as_ref().and_then(|it| it.host_network).or_else(|| {
@@ -259,10 +257,7 @@ fn membership(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
                 .and_then(|it| it.template.metadata.as_ref())
                 .and_then(|it| it.annotations.as_ref());
             if refused(template) {
-                found = Some((
-                    workload.get("deployment").key(),
-                    "`sidecar.istio.io/inject: \"false\"` keeps the sidecar out",
-                ));
+                found = Some((workload.get("deployment").key(), "`sidecar.istio.io/inject` keeps the sidecar out"));
             }
         }
         if let Some((span, reason)) = found {
@@ -336,13 +331,18 @@ fn listeners(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
     let mut reported = BTreeSet::new();
     for cluster in topology.cluster_ids() {
         let mut taken: BTreeMap<u16, Vec<(Listener, String, Span)>> = BTreeMap::new();
-        for service in topology.services.iter().filter(|it| it.called_from_afar || it.runs_in(cluster)) {
-            for port in service.ports.iter().filter(|it| it.protocol.family() == Family::Http) {
-                taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key), service.at));
-            }
+        let view = topology.view(cluster);
+        let local = view.local.iter().flat_map(|id| topology.service(*id).ports.iter().map(move |port| (*id, port)));
+        let called = view.outgoing.iter().flat_map(|(id, ports)| {
+            let all = &topology.service(*id).ports;
+            ports.iter().map(move |port| (*id, &all[*port]))
+        });
+        for (id, port) in local.chain(called).filter(|it| it.1.protocol.family() == Family::Http) {
+            let service = topology.service(id);
+            taken.entry(port.number).or_default().push((Listener::Http, format!("`{}`", service.key), service.at));
         }
         for (index, external) in topology.externals.iter().enumerate() {
-            if !meet(&external.clusters, &[cluster]) {
+            if !external.clusters.contains(&cluster) {
                 continue;
             }
             for port in &external.ports {

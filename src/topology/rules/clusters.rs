@@ -186,7 +186,7 @@ fn features(cluster: &ClusterSpec, mesh: &Mesh, target: &Istio, place: Place<'_>
 
 fn context(name: &str, cluster: &ClusterSpec, place: Place<'_>, diags: &mut Diagnostics) -> String {
     let context = cluster.context.clone().unwrap_or_else(|| name.to_owned());
-    if context.is_empty() || context.chars().any(|c| c.is_control() || c == '`') {
+    if !names::is_one_word_of_prose(&context) {
         diags
             .error(Code::InvalidName, "this cannot be the name of a kubectl context")
             .at(place.get("context").value(), "")
@@ -317,6 +317,16 @@ fn gateway(
             .error(Code::InvalidAddress, format!("the gateway of `{name}` cannot be pinned to a DNS name"))
             .at(place.get("pin").key(), "")
             .help("a cloud reserves IP addresses; leave `pin` out");
+    }
+    if let Some(spec) = spec
+        && spec.port.is_some()
+        && spec.node_port.is_some()
+    {
+        diags
+            .error(Code::InvalidPort, format!("the gateway of `{name}` has a port and a node port"))
+            .at(place.get("port").key(), "others connect to one of the two")
+            .context(place.get("nodePort").key(), "the node port")
+            .help("leave `port` out where nodes are reached directly");
     }
     Some(Gateway {
         address,

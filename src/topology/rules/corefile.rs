@@ -78,7 +78,9 @@ fn body(words: &[Word], at: &mut usize, snippets: &[(String, Vec<String>)]) -> R
                 while words.get(*at).is_some_and(|it| !matches!(it.text.as_str(), "{" | "}"))
                     && !starts_line(words, *at)
                 {
-                    if !words[*at].text.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_%/[]{}$".contains(c)) {
+                    let word = &words[*at].text;
+                    if word.is_empty() || !word.chars().all(|c| c.is_ascii_alphanumeric() || ".:-_%/[]{}$".contains(c))
+                    {
                         return Err("`bind` names something that is no address and no interface");
                     }
                     bind.push(words[*at].text.clone());

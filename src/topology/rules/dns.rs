@@ -75,7 +75,7 @@ fn mismatch(field: &str, message: &str, help: &str, place: Place<'_>, diags: &mu
 
 fn image(spec: &DnsSpec, place: Place<'_>, diags: &mut Diagnostics) -> String {
     let image = spec.image.clone().unwrap_or_else(|| COREDNS_IMAGE.into());
-    if image.is_empty() || image.contains(char::is_whitespace) {
+    if !names::is_image(&image) {
         diags.error(Code::InvalidDns, "this is not the name of an image").at(place.get("image").value(), "");
     }
     image

@@ -4,7 +4,7 @@ use super::references::{References, element};
 use super::{addresses, names, ports, services};
 use crate::diag::{Code, Diagnostics};
 use crate::syntax::{ExternalSpec, Place, TopologySpec};
-use crate::topology::{External, Family, Mesh, Service};
+use crate::topology::{External, Family, Mesh, Service, TargetPort};
 
 /// Checks every external host.
 pub(in crate::topology) fn resolve(
@@ -74,6 +74,15 @@ fn one(
             .error(Code::NoPorts, format!("`{name}` has no ports"))
             .at(place.key(), "")
             .help("write `ports: {https: 443}`");
+    }
+    for port in ports.iter().filter(|it| it.target != TargetPort::Number(it.number)) {
+        diags
+            .error(
+                Code::ExternalHost,
+                format!("port `{}` of `{name}` has a target port, which only a container has", port.name),
+            )
+            .at(place.get("ports").get(&port.name).value(), "")
+            .help(format!("the port that is called, and nothing else: `{}`", port.number));
     }
     for port in ports.iter().filter(|it| it.protocol.family() == Family::Udp) {
         diags

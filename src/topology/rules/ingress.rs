@@ -60,7 +60,13 @@ fn one(
     }
     let hosts = spec.hosts.clone().map_or_else(|| vec!["*".to_owned()], |it| it.0);
     for (index, host) in hosts.iter().enumerate().filter(|it| it.1 != "*") {
-        names::dns_name("the host of an ingress", host, true, element(place.get("hosts"), index), diags);
+        let at = element(place.get("hosts"), index);
+        if names::dns_name("the host of an ingress", host, true, at, diags) && !host.contains('.') {
+            diags
+                .error(Code::InvalidIngress, format!("the host `{host}` of {who} has no dot"))
+                .at(at.value(), "Istio takes no short names in a Gateway")
+                .help("write the full name, as the outside calls it");
+        }
     }
     if let Some((a, b)) = overlapping(&hosts) {
         diags
@@ -76,7 +82,9 @@ fn one(
     }
     let paths = spec.paths.clone().unwrap_or_default().0;
     for (index, path) in paths.iter().enumerate() {
-        if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#'))
+        if !path.starts_with('/')
+            || !names::is_one_word_of_prose(path)
+            || path.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#'))
         {
             diags
                 .error(Code::InvalidIngress, format!("`{path}` is not the beginning of a path"))
@@ -157,8 +165,12 @@ fn conflicts(ingresses: &[Ingress], clusters: &[Cluster], diags: &mut Diagnostic
             let both: Vec<ClusterId> =
                 ingress.clusters.iter().copied().filter(|id| other.clusters.contains(id)).collect();
             let Some(cluster) = both.first() else { continue };
-            let Some(port) = listens(ingress).into_iter().find(|it| listens(other).contains(it)) else { continue };
-            if ingress.tls.is_some() != other.tls.is_some() && ingress.listen == other.listen {
+            let both = |(port, tls): (u16, bool)| {
+                let (_, other) = listens(other).into_iter().find(|it| it.0 == port)?;
+                Some((port, tls != other))
+            };
+            let Some((port, differ)) = listens(ingress).into_iter().find_map(both) else { continue };
+            if differ {
                 diags
                     .error(
                         Code::IngressConflict,
@@ -187,8 +199,9 @@ fn conflicts(ingresses: &[Ingress], clusters: &[Cluster], diags: &mut Diagnostic
     }
 }
 
-/// The ports of the gateway that an ingress takes: its own, and 80 to redirect from.
-fn listens(ingress: &Ingress) -> Vec<u16> {
+/// The ports of the gateway that an ingress takes, and whether it speaks TLS there: its own, and
+/// 80 to redirect from.
+fn listens(ingress: &Ingress) -> Vec<(u16, bool)> {
     let redirect = ingress.tls.as_ref().is_some_and(|it| it.1);
-    std::iter::once(ingress.listen).chain(redirect.then_some(80)).collect()
+    std::iter::once((ingress.listen, ingress.tls.is_some())).chain(redirect.then_some((80, false))).collect()
 }

@@ -103,6 +103,20 @@ pub(super) fn is_below(name: &str, domain: &str) -> bool {
     name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// Whether a text stays on its line, and between its backticks, wherever a person reads it.
+pub(super) fn is_one_word_of_prose(text: &str) -> bool {
+    let hidden =
+        |c| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !text.is_empty() && !text.contains(|c: char| c.is_control() || c == '`' || hidden(c))
+}
+
+/// Whether this can name an image. A blank or a sign of the shell is what remains of a template
+/// that was not filled in.
+pub(super) fn is_image(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    !text.is_empty() && text.chars().all(word)
+}
+
 /// Labels as Kubernetes takes them.
 pub(super) fn labels(map: &IndexMap<String, String>, place: Place<'_>, diags: &mut Diagnostics) {
     for (key, value) in map {

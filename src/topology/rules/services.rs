@@ -8,7 +8,7 @@ use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{CallSpec, Place, ServiceSpec, Short, TopologySpec};
 use crate::target::Release;
-use crate::topology::{Call, Cluster, ClusterId, Form, Service, Variable};
+use crate::topology::{Call, Cluster, Form, Service, Variable};
 
 /// Checks every service, then every call between them.
 pub(in crate::topology) fn resolve(
@@ -54,6 +54,12 @@ fn one(
         }
     };
     let namespace = namespace(spec.namespace.as_deref(), place, diags);
+    if name == "kubernetes" && namespace == "default" {
+        diags
+            .error(Code::ReservedNamespace, "`kubernetes` in `default` is the Service of the API server")
+            .at(place.key(), "")
+            .help("another name or another namespace");
+    }
     let placement = references.clusters(&who, &spec.clusters.0, place.get("clusters"), diags);
     if spec.clusters.0.is_empty() {
         diags
@@ -86,7 +92,7 @@ fn one(
     if spec.annotations.get("sidecar.istio.io/inject").is_none_or(|it| it != "false") {
         ports::beside_sidecar(&ports, place.get("ports"), diags);
     }
-    let workload = workloads::resolve(spec, &ports, &placement, clusters, place, diags);
+    let workload = workloads::resolve(&name, spec, &ports, &placement, clusters, place, diags);
     let service_account = match &spec.service_account {
         Some(account) => {
             names::label("ServiceAccount", account, place.get("serviceAccount"), diags);
@@ -219,9 +225,4 @@ fn variables(caller: &str, call: &CallSpec, place: Place<'_>, diags: &mut Diagno
             })
             .collect(),
     }
-}
-
-/// Whether two lists of clusters share one.
-pub(super) fn meet(a: &[ClusterId], b: &[ClusterId]) -> bool {
-    a.iter().any(|id| b.contains(id))
 }

@@ -58,12 +58,12 @@ pub(super) fn resolve(
         }
         None => {
             let files = own.files.as_deref().or(mesh.files.as_deref()).unwrap_or("certs/{cluster}");
-            if files.is_empty() || files.chars().any(|c| c.is_control() || c == '`') {
+            if !names::is_one_word_of_prose(files) || files.starts_with(['~', '-']) || files.contains(['=', ',']) {
                 let place = if own.files.is_some() { place } else { mesh_place };
                 diags
                     .error(Code::InvalidName, "this cannot be the path of a folder")
                     .at(place.get("trust").get("files").value(), "")
-                    .help("the folder that holds the PEM files, such as `certs/{cluster}`");
+                    .help("the folder that holds the PEM files, such as `certs/{cluster}`; `kubectl --from-file` takes no `=` and no `,` in it");
             }
             TrustOrigin::Files(fill(files))
         }

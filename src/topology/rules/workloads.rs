@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Container;
 
-use super::{password, pods, probes, resources};
+use super::{names, password, pods, probes, resources};
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{Place, ServiceSpec, Short, WorkloadSpec};
@@ -12,6 +12,7 @@ use crate::topology::{Call, Cluster, ClusterId, Port, Service, Workload};
 
 /// Checks the workload of a service, apart from its variables.
 pub(super) fn resolve(
+    name: &str,
     spec: &ServiceSpec,
     ports: &[Port],
     placement: &[ClusterId],
@@ -43,9 +44,7 @@ pub(super) fn resolve(
     let inner = place.get("container");
     let images = [(&workload.image, place), (workload.container.as_ref().map_or(&None, |it| &it.image), inner)];
     for (image, at) in images {
-        // A blank or a sign of the shell is what remains of a template that was not filled in.
-        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
-        if image.as_ref().is_some_and(|it| it.is_empty() || !it.chars().all(word)) {
+        if image.as_ref().is_some_and(|it| !names::is_image(it)) {
             diags
                 .error(Code::InvalidWorkload, "this is not the name of an image")
                 .at(at.get("image").value(), "")
@@ -59,14 +58,15 @@ pub(super) fn resolve(
             .at(place.get("replicas").value(), "")
             .help("leave it out if something else counts the pods");
     }
-    selector(spec, workload, service, diags);
+    selector(name, spec, workload, service, diags);
+    account(workload, place, diags);
     pods::check(workload, ports, service, diags);
     probes::check(workload, ports, placement, clusters, place, diags);
     Workload::Deployment(workload.clone())
 }
 
 /// The pods must carry the labels that the Service and the Deployment select by.
-fn selector(spec: &ServiceSpec, workload: &WorkloadSpec, place: Place<'_>, diags: &mut Diagnostics) {
+fn selector(name: &str, spec: &ServiceSpec, workload: &WorkloadSpec, place: Place<'_>, diags: &mut Diagnostics) {
     let Some(deployment) = &workload.deployment else { return };
     let at = place.get("workload").get("deployment");
     if deployment.selector.match_labels.is_some() || deployment.selector.match_expressions.is_some() {
@@ -77,7 +77,11 @@ fn selector(spec: &ServiceSpec, workload: &WorkloadSpec, place: Place<'_>, diags
     }
     let labels = deployment.template.metadata.as_ref().and_then(|it| it.labels.as_ref());
     for (key, value) in labels.into_iter().flatten() {
-        if let Some(selected) = spec.selector.as_ref().and_then(|it| it.get(key))
+        let selected = match &spec.selector {
+            Some(selector) => selector.get(key).map(String::as_str),
+            None => Some(name).filter(|_| key == "app"),
+        };
+        if let Some(selected) = selected
             && selected != value
         {
             diags
@@ -88,6 +92,21 @@ fn selector(spec: &ServiceSpec, workload: &WorkloadSpec, place: Place<'_>, diags
                 .at(at.get("template").get("metadata").get("labels").get(key).value(), "")
                 .context(place.get("selector").get(key).value(), "the service selects this")
                 .help("the Service would find no pod; make the two equal");
+        }
+    }
+}
+
+/// The account that is created must be the one that is used.
+fn account(workload: &WorkloadSpec, place: Place<'_>, diags: &mut Diagnostics) {
+    let deployment = workload.deployment.as_ref().and_then(|it| it.template.spec.as_ref());
+    for (pod, at) in
+        [(workload.pod.as_ref(), place.get("pod")), (deployment, place.get("deployment").get("template").get("spec"))]
+    {
+        if pod.is_some_and(|it| it.service_account_name.is_some()) {
+            diags
+                .error(Code::InvalidWorkload, "the ServiceAccount of the pods is given beside that of the service")
+                .at(at.get("serviceAccountName").key(), "")
+                .help("write `serviceAccount:` at the service: the account is then created, too");
         }
     }
 }
@@ -151,7 +170,7 @@ pub(super) fn variables(
 /// Letters, digits and `_`: what every shell and every Kubernetes takes.
 fn variable_name(name: &str, at: Span, diags: &mut Diagnostics) {
     let fits = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if !fits {
         let word: String = name.chars().take(60).collect();
         diags
