@@ -110,6 +110,21 @@ fn depth_and_size_are_bounded() {
             "{text}: {codes:?}"
         );
     }
+    // Brackets are counted, and the line is shown, whatever comes before them.
+    for text in [
+        open("["),
+        open("{"),
+        open("{a: "),
+        "[".repeat(100_000),
+        "{".repeat(100_000),
+        "{a: ".repeat(100_000),
+        format!("{CLUSTER}services:\n  {}", "- ".repeat(100_000)),
+    ] {
+        let (_, said, diags) = support::compile_bytes("topology.yaml", text.clone().into_bytes(), &Inputs::default());
+        let codes: Vec<_> = diags.sorted().iter().map(|it| it.code).collect();
+        assert_eq!(codes, [Code::TooDeep], "{}", &text[..100]);
+        assert!(said.contains("^ this is the level too many") && said.len() < 2_000, "{said}");
+    }
     for text in ["[", "{", "- ", "? ", "\"", "'", "|\n", "&a ", "*", "%"] {
         assert!(!told(text.repeat(100_000)).is_empty(), "{text}");
     }

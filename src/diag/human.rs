@@ -43,6 +43,8 @@ pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
 
 /// More bytes of source than help anybody, and than are worth laying out for each message.
 const MAX_SHOWN: usize = 64 << 10;
+/// What is shown of an endless line behind the last mark; the renderer cuts it to the terminal.
+const MAX_BEHIND: usize = 256;
 /// A message repeats the user's words, but no more of them than can be read.
 const MAX_MESSAGE: usize = 600;
 
@@ -55,7 +57,10 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, line
     let mut elements: Vec<Element<'a>> = Vec::new();
     if let Some(primary) = &diagnostic.primary {
         let spans = std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span);
-        let window = lines.window(source.text(), spans);
+        let mut window = lines.window(source.text(), spans.clone());
+        if window.end - window.start > MAX_SHOWN {
+            window = Lines::shortened(window, source.text(), spans);
+        }
         if !lines_shown || window.end - window.start > MAX_SHOWN || source.text().is_empty() {
             let (line, column) = source.line_column(primary.span);
             elements.push(Origin::path(source.name()).line(line).char_column(column).into());
@@ -123,5 +128,13 @@ impl Lines {
             (first.min(self.index(span.start)), last.max(self.index(span.end.max(span.start))))
         });
         Span::new(self.0[first], self.0.get(last + 1).copied().unwrap_or(text.len()))
+    }
+
+    /// A window without what follows, on an endless line, the last of these spans.
+    fn shortened(window: Span, text: &str, spans: impl Iterator<Item = Span>) -> Span {
+        let last = spans.map(|span| span.end).max().unwrap_or(window.start);
+        let end = (last + MAX_BEHIND).min(window.end);
+        let end = (end..window.end).find(|&it| text.is_char_boundary(it)).unwrap_or(window.end);
+        Span::new(window.start, end)
     }
 }
