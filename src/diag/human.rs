@@ -1,10 +1,11 @@
 //! Diagnostics as people read them: in the manner of rustc.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use super::{Code, Diagnostic, Diagnostics, Severity};
+use super::{Code, Diagnostic, Diagnostics, Label, Severity};
 use crate::source::{Source, Span};
 
 /// All diagnostics in the order of the file, each followed by an empty line.
@@ -16,9 +17,20 @@ pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String
     // A line with a secret must not reach a terminal's history or the log of a CI job, and a file
     // that has one may have more: no line of it is shown.
     let secret = sorted.iter().any(|it| it.code == Code::SecretInFile) || source.text().contains("PRIVATE KEY-----");
+    // A password stands behind the name of its variable, or on the line below.
+    let passwords: BTreeSet<usize> = sorted
+        .iter()
+        .filter(|it| it.code == Code::PlaintextPassword)
+        .filter_map(|it| it.primary.as_ref().map(|label| lines.index(label.span.start)))
+        .flat_map(|line| [line, line + 1])
+        .collect();
     let mut out = String::new();
     for diagnostic in sorted {
-        let shown = !secret && diagnostic.code != Code::PlaintextPassword;
+        let touched = diagnostic.primary.as_ref().map(|primary| {
+            let window = lines.window(source.text(), spans(primary, diagnostic));
+            lines.index(window.start)..lines.index(window.end.saturating_sub(1).max(window.start)) + 1
+        });
+        let shown = !secret && touched.is_none_or(|it| passwords.range(it).next().is_none());
         // Writing to a `String` cannot fail.
         let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines, shown)]));
     }
@@ -56,7 +68,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, line
     let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.as_str());
     let mut elements: Vec<Element<'a>> = Vec::new();
     if let Some(primary) = &diagnostic.primary {
-        let spans = std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span);
+        let spans = spans(primary, diagnostic);
         let mut window = lines.window(source.text(), spans.clone());
         if window.end - window.start > MAX_SHOWN {
             window = Lines::shortened(window, source.text(), spans);
@@ -83,6 +95,11 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, line
     }
     elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
     title.elements(elements)
+}
+
+/// Every place of a diagnostic.
+fn spans<'a>(primary: &'a Label, diagnostic: &'a Diagnostic) -> impl Iterator<Item = Span> + Clone + 'a {
+    std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span)
 }
 
 /// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
