@@ -342,11 +342,14 @@ fn shape(mesh: &Mesh) -> BTreeMap<String, Vec<String>> {
 
 /// A topology with this text wherever text is free, quoted as only the test knows how.
 fn filled(text: &str) -> String {
+    // The path of a folder is shown in the RUNBOOK and refuses what no path has.
+    let path: String = text.chars().filter(|it| !it.is_control() && *it != '`').collect();
+    let path = serde_json_like(if path.is_empty() { "certs" } else { &path });
     let text = serde_json_like(text);
     format!(
         "version: 1
 allow: [T0306, T0805]
-mesh: {{trust: {{files: {text}}}}}
+mesh: {{trust: {{files: {path}}}}}
 clusters:
   east: {{istio: \"1.5.2\", gateway: 34.1.2.3, dns: {{provider: kube-dns, address: 10.0.0.53}}}}
   west: {{istio: \"1.5.2\", gateway: 34.1.2.4, dns: {{provider: kube-dns, address: 10.0.0.53}}, trust: {{externalSecret: {{store: vault, key: {text}}}}}}}
