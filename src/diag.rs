@@ -133,6 +133,11 @@ impl Draft<'_> {
         self
     }
 
+    /// The place where it shows, if the file is where it does.
+    pub fn at_if(self, span: Option<Span>) -> Self {
+        if let Some(span) = span { self.at(span, "") } else { self }
+    }
+
     /// Another place that tells the story.
     pub fn context(self, span: Span, text: impl Into<String>) -> Self {
         self.0.context.push(Label { span, text: text.into() });

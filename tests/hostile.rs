@@ -110,6 +110,21 @@ fn depth_and_size_are_bounded() {
             "{text}: {codes:?}"
         );
     }
+    // Brackets are counted, and the line is shown, whatever comes before them.
+    for text in [
+        open("["),
+        open("{"),
+        open("{a: "),
+        "[".repeat(100_000),
+        "{".repeat(100_000),
+        "{a: ".repeat(100_000),
+        format!("{CLUSTER}services:\n  {}", "- ".repeat(100_000)),
+    ] {
+        let (_, said, diags) = support::compile_bytes("topology.yaml", text.clone().into_bytes(), &Inputs::default());
+        let codes: Vec<_> = diags.sorted().iter().map(|it| it.code).collect();
+        assert_eq!(codes, [Code::TooDeep], "{}", &text[..100]);
+        assert!(said.contains("^ this is the level too many") && said.len() < 2_000, "{said}");
+    }
     for text in ["[", "{", "- ", "? ", "\"", "'", "|\n", "&a ", "*", "%"] {
         assert!(!told(text.repeat(100_000)).is_empty(), "{text}");
     }
@@ -327,11 +342,14 @@ fn shape(mesh: &Mesh) -> BTreeMap<String, Vec<String>> {
 
 /// A topology with this text wherever text is free, quoted as only the test knows how.
 fn filled(text: &str) -> String {
+    // The path of a folder is shown in the RUNBOOK and refuses what no path has.
+    let path: String = text.chars().filter(|it| !it.is_control() && *it != '`').collect();
+    let path = serde_json_like(if path.is_empty() { "certs" } else { &path });
     let text = serde_json_like(text);
     format!(
         "version: 1
 allow: [T0306, T0805]
-mesh: {{trust: {{files: {text}}}}}
+mesh: {{trust: {{files: {path}}}}}
 clusters:
   east: {{istio: \"1.5.2\", gateway: 34.1.2.3, dns: {{provider: kube-dns, address: 10.0.0.53}}}}
   west: {{istio: \"1.5.2\", gateway: 34.1.2.4, dns: {{provider: kube-dns, address: 10.0.0.53}}, trust: {{externalSecret: {{store: vault, key: {text}}}}}}}

@@ -1,10 +1,11 @@
 //! Diagnostics as people read them: in the manner of rustc.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use super::{Code, Diagnostic, Diagnostics, Severity};
+use super::{Code, Diagnostic, Diagnostics, Label, Severity};
 use crate::source::{Source, Span};
 
 /// All diagnostics in the order of the file, each followed by an empty line.
@@ -16,9 +17,20 @@ pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String
     // A line with a secret must not reach a terminal's history or the log of a CI job, and a file
     // that has one may have more: no line of it is shown.
     let secret = sorted.iter().any(|it| it.code == Code::SecretInFile) || source.text().contains("PRIVATE KEY-----");
+    // A password stands behind the name of its variable, or on the line below.
+    let passwords: BTreeSet<usize> = sorted
+        .iter()
+        .filter(|it| it.code == Code::PlaintextPassword)
+        .filter_map(|it| it.primary.as_ref().map(|label| lines.index(label.span.start)))
+        .flat_map(|line| [line, line + 1])
+        .collect();
     let mut out = String::new();
     for diagnostic in sorted {
-        let shown = !secret && diagnostic.code != Code::PlaintextPassword;
+        let touched = diagnostic.primary.as_ref().map(|primary| {
+            let window = lines.window(source.text(), spans(primary, diagnostic));
+            lines.index(window.start)..lines.index(window.end.saturating_sub(1).max(window.start)) + 1
+        });
+        let shown = !secret && touched.is_none_or(|it| passwords.range(it).next().is_none());
         // Writing to a `String` cannot fail.
         let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines, shown)]));
     }
@@ -43,6 +55,8 @@ pub fn summary(diagnostics: &Diagnostics) -> Option<String> {
 
 /// More bytes of source than help anybody, and than are worth laying out for each message.
 const MAX_SHOWN: usize = 64 << 10;
+/// What is shown of an endless line behind the last mark; the renderer cuts it to the terminal.
+const MAX_BEHIND: usize = 256;
 /// A message repeats the user's words, but no more of them than can be read.
 const MAX_MESSAGE: usize = 600;
 
@@ -54,8 +68,11 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, line
     let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.as_str());
     let mut elements: Vec<Element<'a>> = Vec::new();
     if let Some(primary) = &diagnostic.primary {
-        let spans = std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span);
-        let window = lines.window(source.text(), spans);
+        let spans = spans(primary, diagnostic);
+        let mut window = lines.window(source.text(), spans.clone());
+        if window.end - window.start > MAX_SHOWN {
+            window = Lines::shortened(window, source.text(), spans);
+        }
         if !lines_shown || window.end - window.start > MAX_SHOWN || source.text().is_empty() {
             let (line, column) = source.line_column(primary.span);
             elements.push(Origin::path(source.name()).line(line).char_column(column).into());
@@ -78,6 +95,11 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, line
     }
     elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
     title.elements(elements)
+}
+
+/// Every place of a diagnostic.
+fn spans<'a>(primary: &'a Label, diagnostic: &'a Diagnostic) -> impl Iterator<Item = Span> + Clone + 'a {
+    std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span)
 }
 
 /// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
@@ -123,5 +145,13 @@ impl Lines {
             (first.min(self.index(span.start)), last.max(self.index(span.end.max(span.start))))
         });
         Span::new(self.0[first], self.0.get(last + 1).copied().unwrap_or(text.len()))
+    }
+
+    /// A window without what follows, on an endless line, the last of these spans.
+    fn shortened(window: Span, text: &str, spans: impl Iterator<Item = Span>) -> Span {
+        let last = spans.map(|span| span.end).max().unwrap_or(window.start);
+        let end = (last + MAX_BEHIND).min(window.end);
+        let end = (end..window.end).find(|&it| text.is_char_boundary(it)).unwrap_or(window.end);
+        Span::new(window.start, end)
     }
 }

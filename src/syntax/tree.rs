@@ -169,6 +169,10 @@ pub(super) fn read(source: &Source, diags: &mut Diagnostics) -> Result<Arc<Node>
             Ok((event, span)) => builder.event(&event, span, diags)?,
             Err(error) => {
                 let at = builder.offsets.byte(source.text(), error.marker().index());
+                // The parser looks ahead over brackets, further than any topology nests.
+                if error.info().contains("recursion limit") {
+                    return Err(too_deep(at, diags));
+                }
                 return Err(invalid_yaml(source, at, error.info(), builder.open_bracket(), diags));
             }
         }
@@ -210,6 +214,14 @@ pub(super) fn invalid_yaml(
     } else {
         draft.reported()
     }
+}
+
+fn too_deep(at: usize, diags: &mut Diagnostics) -> Reported {
+    diags
+        .error(Code::TooDeep, format!("the file nests more than {MAX_DEPTH} levels deep"))
+        .at(Span::new(at, at + 1), "this is the level too many")
+        .help("look for a bracket or an indentation that repeats; a topology needs a dozen levels")
+        .reported()
 }
 
 /// A map or list that is not closed yet.
@@ -381,11 +393,7 @@ impl Builder<'_> {
         if self.stack.len() + levels <= MAX_DEPTH {
             return Ok(());
         }
-        Err(diags
-            .error(Code::TooDeep, format!("the file nests more than {MAX_DEPTH} levels deep"))
-            .at(Span::new(start, start + 1), "this is the level too many")
-            .help("look for a bracket or an indentation that repeats; a topology needs a dozen levels")
-            .reported())
+        Err(too_deep(start, diags))
     }
 
     /// The innermost bracket or brace that is not closed yet.

@@ -293,18 +293,23 @@ fn gateway(
         (None, None) => return None,
     };
     if let Address::Ip(ip) = address {
+        // The file's own address, if it has one, is not to blame for that of an option.
+        let (by, at) = match given {
+            Some(given) => (format!(", given by `{}`,", given.origin), None),
+            None => (String::new(), Some(place_of_address.value())),
+        };
         if let Some(what) = addresses::unusable(ip) {
             diags
                 .error(
                     Code::UnusableGateway,
-                    format!("the gateway of `{name}` is {ip}, {what}: no other cluster can reach it"),
+                    format!("the gateway of `{name}`{by} is {ip}, {what}: no other cluster can reach it"),
                 )
-                .at(place_of_address.value(), "")
+                .at_if(at)
                 .help("take the address of the load balancer in front of `istio-ingressgateway`");
         } else if addresses::private(ip) {
             diags
-                .warning(Code::PrivateGateway, format!("the gateway of `{name}` has a private address, {ip}"))
-                .at(place_of_address.value(), "")
+                .warning(Code::PrivateGateway, format!("the gateway of `{name}`{by} has a private address, {ip}"))
+                .at_if(at)
                 .help("right if the clusters' networks are peered; if so, write `allow: [T0403]`");
         }
     }

@@ -41,8 +41,7 @@ fn has_password(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
         let authority = rest.split(['/', '?', '#', ' ', '"', '\'']).next().unwrap_or(rest);
         let user = authority.rsplit_once('@').and_then(|it| it.0.split_once(':'));
-        user.is_some_and(|(_, password)| {
-            !password.is_empty() && !(password.starts_with("$(") && password.ends_with(')'))
-        })
+        let filled = |password: &str| password.starts_with("$(") && password.ends_with(')');
+        user.is_some_and(|(_, password)| !password.is_empty() && !filled(password))
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::diag::{Code, Diagnostics};
+use crate::source::Span;
 use crate::syntax::{Place, WorkloadSpec};
 
 /// Quantities by the name of what is asked for.
@@ -13,42 +14,45 @@ type Quantities = BTreeMap<String, Quantity>;
 /// Checks what a workload and its container ask for.
 pub(super) fn check(workload: &WorkloadSpec, place: Place<'_>, diags: &mut Diagnostics) {
     let inner = workload.container.as_ref().and_then(|it| it.resources.as_ref());
-    // What the container says itself wins.
     let both =
-        [(inner, place.get("container").get("resources")), (workload.resources.as_ref(), place.get("resources"))];
-    let both = both.into_iter().filter_map(|(it, at)| it.map(|it| (it, at)));
-    let written: Vec<(&str, &Quantities, Place<'_>)> = both
-        .flat_map(|(it, at)| [("requests", it.requests.as_ref(), at), ("limits", it.limits.as_ref(), at)])
-        .filter_map(|(field, map, at)| map.map(|map| (field, map, at.get(field))))
-        .collect();
-    let find = |field: &str, name: &str| {
-        written
-            .iter()
-            .filter(|it| it.0 == field)
-            .find_map(|it| it.1.get(name).map(|quantity| (quantity, it.2.get(name))))
-    };
-    for (field, map, at) in &written {
-        for (name, quantity) in *map {
-            if !is_quantity(&quantity.0) {
-                diags
-                    .error(Code::InvalidWorkload, format!("`{}` is not a quantity of `{name}`", quantity.0))
-                    .at(at.get(name).value(), "")
-                    .help("a number with a unit of Kubernetes, and no blank between: `250m`, `0.5`, `64Mi`, `1Gi`");
-            } else if *field == "requests"
-                && let Some((request, here)) = find("requests", name)
-                && here.value() == at.get(name).value()
-                && let Some((limit, limit_at)) = find("limits", name)
-                && billionths(&request.0).zip(billionths(&limit.0)).is_some_and(|(request, limit)| request > limit)
-            {
-                diags
-                    .error(
-                        Code::InvalidWorkload,
-                        format!("more `{name}` is requested, `{}`, than the limit allows, `{}`", request.0, limit.0),
-                    )
-                    .at(here.value(), "")
-                    .context(limit_at.value(), "the limit")
-                    .help("Kubernetes refuses the pods: lower the request or raise the limit");
-            }
+        [(workload.resources.as_ref(), place.get("resources")), (inner, place.get("container").get("resources"))];
+    // What the container says itself wins.
+    let (mut requests, mut limits) = (BTreeMap::new(), BTreeMap::new());
+    for (written, at) in both.into_iter().filter_map(|(it, at)| it.map(|it| (it, at))) {
+        quantities(written.requests.as_ref(), at.get("requests"), &mut requests, diags);
+        quantities(written.limits.as_ref(), at.get("limits"), &mut limits, diags);
+    }
+    for (name, (request, at)) in requests {
+        let Some((limit, limit_at)) = limits.get(name) else { continue };
+        if billionths(request).zip(billionths(limit)).is_some_and(|(request, limit)| request > limit) {
+            diags
+                .error(
+                    Code::InvalidWorkload,
+                    format!("more `{name}` is requested, `{request}`, than the limit allows, `{limit}`"),
+                )
+                .at(at, "")
+                .context(*limit_at, "the limit")
+                .help("Kubernetes refuses the pods: lower the request or raise the limit");
+        }
+    }
+}
+
+/// Puts those that are quantities into `good`, with their places, and tells of the others.
+fn quantities<'a>(
+    written: Option<&'a Quantities>,
+    place: Place<'_>,
+    good: &mut BTreeMap<&'a str, (&'a str, Span)>,
+    diags: &mut Diagnostics,
+) {
+    for (name, quantity) in written.into_iter().flatten() {
+        let at = place.get(name).value();
+        if is_quantity(&quantity.0) {
+            good.insert(name, (&quantity.0, at));
+        } else {
+            diags
+                .error(Code::InvalidWorkload, format!("`{}` is not a quantity of `{name}`", quantity.0))
+                .at(at, "")
+                .help("a number with a unit of Kubernetes, and no blank between: `250m`, `0.5`, `64Mi`, `1Gi`");
         }
     }
 }
