@@ -343,8 +343,13 @@ fn shape(mesh: &Mesh) -> BTreeMap<String, Vec<String>> {
 /// A topology with this text wherever text is free, quoted as only the test knows how.
 fn filled(text: &str) -> String {
     // The path of a folder is shown in the RUNBOOK and refuses what no path has.
-    let path: String = text.chars().filter(|it| !it.is_control() && *it != '`').collect();
-    let path = serde_json_like(if path.is_empty() { "certs" } else { &path });
+    let refused = |it: char| {
+        let hidden =
+            matches!(it, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        hidden || it.is_control() || matches!(it, '`' | '=' | ',')
+    };
+    let path: String = "certs/".chars().chain(text.chars().filter(|it| !refused(*it))).collect();
+    let path = serde_json_like(&path);
     let text = serde_json_like(text);
     format!(
         "version: 1

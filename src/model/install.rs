@@ -80,7 +80,7 @@ fn gateway_ports(topology: &Topology, id: ClusterId, ingresses: &[IngressModel<'
     let port =
         |name: &str, port, target_port, node_port| GatewayPort { name: name.to_owned(), port, target_port, node_port };
     // A gateway has one listener a container port, and the web ports are taken by 80 and 443.
-    let free = |from: u16| (from..).find(|it| !listened.contains(it)).unwrap_or(from);
+    let free = |from: u16| (from..=u16::MAX).find(|it| !listened.contains(it)).unwrap_or(from);
     let target = |it: u16| if it == http || it == https { free(it + 10_000) } else { it };
     // Load balancers ask the first port whether the gateway is healthy.
     [port("status-port", status, status, None), port("http2", 80, http, None), port("https", 443, https, None)]

@@ -224,11 +224,11 @@ fn membership(topology: &Topology, crossings: &[Crossing], place: Place<'_>, dia
     let mut across: BTreeMap<ServiceId, (Span, String)> = BTreeMap::new();
     for crossing in crossings {
         let callee = &topology.service(crossing.callee).key;
-        if let Caller::Service(caller) = crossing.caller {
-            across.entry(caller).or_insert((crossing.at, format!("it calls `{callee}` in another cluster")));
+        if let Caller::Service(id) = crossing.caller {
+            across.entry(id).or_insert((crossing.at, format!("it calls `{callee}` in another cluster")));
         }
-        let caller = crossing.caller.name(topology);
-        across.entry(crossing.callee).or_insert((crossing.at, format!("{caller} calls it from another cluster")));
+        let who = crossing.caller.name(topology);
+        across.entry(crossing.callee).or_insert((crossing.at, format!("{who} calls it from another cluster")));
     }
     for (id, (at, why)) in across {
         let service = topology.service(id);

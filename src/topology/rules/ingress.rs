@@ -58,28 +58,7 @@ fn one(
             .context(target.at, format!("`{}` is declared here", target.key))
             .help("an ingress routes requests of HTTP, HTTP/2 and gRPC");
     }
-    let hosts = spec.hosts.clone().map_or_else(|| vec!["*".to_owned()], |it| it.0);
-    for (index, host) in hosts.iter().enumerate().filter(|it| it.1 != "*") {
-        let at = element(place.get("hosts"), index);
-        if names::dns_name("the host of an ingress", host, true, at, diags) && !host.contains('.') {
-            diags
-                .error(Code::InvalidIngress, format!("the host `{host}` of {who} has no dot"))
-                .at(at.value(), "Istio takes no short names in a Gateway")
-                .help("write the full name, as the outside calls it");
-        }
-    }
-    if let Some((a, b)) = overlapping(&hosts) {
-        diags
-            .error(Code::InvalidIngress, format!("the hosts `{a}` and `{b}` of {who} overlap"))
-            .at(place.get("hosts").key(), "")
-            .help("one VirtualService takes each host once; leave out the narrower one");
-    }
-    if hosts.is_empty() {
-        diags
-            .error(Code::InvalidIngress, format!("{who} has no hosts"))
-            .at(place.get("hosts").key(), "")
-            .help("`hosts: \"*\"` serves all");
-    }
+    let hosts = hosts(&who, spec, place, diags);
     let paths = spec.paths.clone().unwrap_or_default().0;
     for (index, path) in paths.iter().enumerate() {
         if !path.starts_with('/')
@@ -147,6 +126,33 @@ fn one(
         tls: spec.tls.as_ref().map(|it| (it.credential_name.clone(), it.redirect)),
         paths,
     })
+}
+
+/// The host names of an ingress; all if none is written.
+fn hosts(who: &str, spec: &IngressSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<String> {
+    let hosts = spec.hosts.clone().map_or_else(|| vec!["*".to_owned()], |it| it.0);
+    for (index, host) in hosts.iter().enumerate().filter(|it| it.1 != "*") {
+        let at = element(place.get("hosts"), index);
+        if names::dns_name("the host of an ingress", host, true, at, diags) && !host.contains('.') {
+            diags
+                .error(Code::InvalidIngress, format!("the host `{host}` of {who} has no dot"))
+                .at(at.value(), "Istio takes no short names in a Gateway")
+                .help("write the full name, as the outside calls it");
+        }
+    }
+    if let Some((a, b)) = overlapping(&hosts) {
+        diags
+            .error(Code::InvalidIngress, format!("the hosts `{a}` and `{b}` of {who} overlap"))
+            .at(place.get("hosts").key(), "")
+            .help("one VirtualService takes each host once; leave out the narrower one");
+    }
+    if hosts.is_empty() {
+        diags
+            .error(Code::InvalidIngress, format!("{who} has no hosts"))
+            .at(place.get("hosts").key(), "")
+            .help("`hosts: \"*\"` serves all");
+    }
+    hosts
 }
 
 /// Two hosts of which one covers the other.
