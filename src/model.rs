@@ -126,7 +126,7 @@ pub struct Install<'a> {
     /// Whether `controlPlaneSecurityEnabled` is written.
     pub control_plane_security: bool,
     /// Whether `security.selfSigned: false` is written.
-    pub self_signed: bool,
+    pub disable_self_signed: bool,
     /// Search domains of pods.
     pub search: Vec<String>,
     /// The trust domain, unless it is the default.

@@ -12,6 +12,7 @@ mod ingress;
 mod install;
 mod kustomization;
 mod namespaces;
+mod peer_authentication;
 mod runbook;
 mod secrets;
 mod template;
@@ -20,10 +21,11 @@ use crate::bundle::Bundle;
 use crate::model::ClusterModel;
 
 /// What writes the files of a bundle, in the order in which their objects are applied.
-const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 9] = [
+const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 10] = [
     namespaces::write,
     secrets::write,
     install::write,
+    peer_authentication::write,
     entries::write,
     dns::write,
     apps::write,

@@ -34,14 +34,13 @@ pub struct Istio {
     pub strict_mtls: StrictMtls,
     /// The format of the install file.
     pub install: InstallFormat,
-    /// Whether the charts know a suffix other than `global`.
+    /// Whether the charts know a suffix other than `global`; they must then be told it, and to
+    /// rewrite it.
     pub any_suffix: bool,
-    /// Whether the charts ask the release for the `.global` rewrite by name.
-    pub names_suffix: bool,
     /// Whether `controlPlaneSecurityEnabled` is a value of this release.
     pub control_plane_security: bool,
     /// Whether `security.selfSigned` must be switched off for the plugged-in root to be used.
-    pub self_signed: bool,
+    pub must_disable_self_signed: bool,
     /// What pods may be given as DNS search domains.
     pub search: Search,
     /// Whether Grafana, Kiali, Prometheus and tracing come with the release.

@@ -128,20 +128,56 @@ fn the_readme_lists_every_code() {
     }
 }
 
+/// The part of the README's field reference in which the fields of a struct stand.
+const SECTIONS: [(&str, &str); 16] = [
+    ("MeshSpec", "mesh"),
+    ("TrustSpec", "trust"),
+    ("ExternalSecretSpec", "trust"),
+    ("ClusterSpec", "clusters.<name>"),
+    ("RangesSpec", "clusters.<name>"),
+    ("IngressGatewaySpec", "clusters.<name>"),
+    ("GatewaySpec", "gateway"),
+    ("DnsSpec", "dns"),
+    ("ExistingDnsSpec", "dns"),
+    ("ForwarderSpec", "dns"),
+    ("ServiceSpec", "services.<name>"),
+    ("PortSpec", "services.<name>"),
+    ("CallSpec", "calls[]"),
+    ("WorkloadSpec", "workload"),
+    ("ExternalSpec", "externals.<name>"),
+    ("IngressSpec", "ingress.<name>"),
+];
+
 #[test]
 fn the_readme_lists_every_field() {
     let readme = std::fs::read_to_string(support::root().join("README.md")).expect("there is a README");
     let spec = std::fs::read_to_string(support::root().join("src/syntax/spec.rs")).expect("it is there");
+    let sections: BTreeMap<_, _> = SECTIONS.into_iter().collect();
+    let mut section = None;
     let mut renamed = None;
+    let mut seen = 0;
     for line in spec.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("#[serde(rename = \"") {
             renamed = name.split('"').next().map(str::to_owned);
+        } else if let Some(name) = line.strip_prefix("pub struct ") {
+            let name = name.trim_end_matches(" {");
+            section = match name {
+                // The rows of the file itself are the headings of the others.
+                "TopologySpec" => None,
+                "IngressTlsSpec" => Some("ingress.<name>"),
+                _ => Some(*sections.get(name).unwrap_or_else(|| panic!("add `{name}` to SECTIONS"))),
+            };
         }
         let Some((name, _)) = line.strip_prefix("pub ").and_then(|it| it.split_once(':')) else { continue };
         let field = renamed.take().unwrap_or_else(|| camel(name));
-        let known = [format!("`{field}`"), format!("`{field}."), format!("`{field}[")];
-        assert!(known.iter().any(|it| readme.contains(it)), "the README's field reference lacks `{field}`");
+        let Some(section) = section else { continue };
+        let (_, rows) =
+            readme.split_once(&format!("| **`{section}`** |")).unwrap_or_else(|| panic!("no rows for {section}"));
+        let rows = rows.split("| **").next().unwrap_or(rows).split("\n\n").next().unwrap_or(rows);
+        assert!(rows.contains(&format!("`{field}`")), "the README's rows of `{section}` lack `{field}`");
+        seen += 1;
     }
+    assert!(seen > 70, "{seen} fields");
 }
 
 fn camel(name: &str) -> String {

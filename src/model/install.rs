@@ -24,11 +24,11 @@ pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[Ingr
     };
     Install {
         cluster: &cluster.name,
-        suffix: target.names_suffix.then_some(suffix),
+        suffix: target.any_suffix.then_some(suffix),
         istiocoredns: dns.filter(|it| it.server == DnsServer::Istiocoredns).and_then(|it| it.address),
         mtls: target.strict_mtls == StrictMtls::Value,
         control_plane_security: target.control_plane_security,
-        self_signed: target.self_signed,
+        disable_self_signed: target.must_disable_self_signed,
         search,
         trust_domain: Some(topology.mesh.trust_domain.as_str()).filter(|it| *it != "cluster.local"),
         load_balancer_ip: pinned(topology, id),

@@ -11,7 +11,7 @@ pub(super) const ISTIO: Istio = Istio {
     strict_mtls: StrictMtls::PeerAuthentication,
     install: InstallFormat::IstioOperator { command: "manifest apply" },
     // istiod takes the secret `cacerts` whenever it is there.
-    self_signed: false,
+    must_disable_self_signed: false,
     gateway_sds: false,
     manifest_has_namespace: true,
     needs_old_helm: None,

@@ -9,7 +9,6 @@ pub(super) const ISTIO: Istio = Istio {
     tested_on: (Release::minor(1, 15), Release::minor(1, 18)),
     install: InstallFormat::IstioOperator { command: "install" },
     any_suffix: true,
-    names_suffix: true,
     // The template behind the pod's namespace was dropped as a failed experiment.
     search: Search::Suffix,
     app_protocol: true,

@@ -1,0 +1,11 @@
+//! `PeerAuthentication`: strict mTLS in the whole cluster.
+
+use super::template::{Template, fill};
+use crate::bundle::Bundle;
+use crate::model::ClusterModel;
+
+pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
+    if model.peer_authentication {
+        bundle.apply("20-mesh/peer-authentication.yaml", fill(Template::PeerAuthentication, &()));
+    }
+}
