@@ -80,12 +80,33 @@ pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Sou
 /// # Errors
 /// When the text is no YAML or has the wrong shape; every place is reported.
 pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Reported> {
-    // The tree comes first: serde_yaml takes minutes over text that the tree refuses at once.
-    let root = tree::read(source, diags)?;
-    let value = values(source).map_err(|error| refused(source, &error, diags))?;
+    let (root, value) = if is_tame(source.text()) {
+        let (root, value) = rayon::join(|| tree::read(source, diags), || values(source));
+        (root?, value)
+    } else {
+        (tree::read(source, diags)?, values(source))
+    };
+    let value = value.map_err(|error| refused(source, &error, diags))?;
     let spec = topology(source, &value, Place::root(&root), diags);
     diags.check()?;
     Ok(Document { spec, root })
+}
+
+/// Whether both readers can be let loose at once. `serde_yaml` takes minutes over sizes and depths
+/// that the tree refuses at once; then it has to wait for the verdict.
+fn is_tame(text: &str) -> bool {
+    const BYTES: usize = 16 << 20;
+    const OPEN: usize = 1_000;
+    let mut open = 0usize;
+    text.len() <= BYTES
+        && text.bytes().all(|byte| {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            open <= OPEN
+        })
 }
 
 fn values(source: &Source) -> Result<Value, serde_yaml::Error> {
