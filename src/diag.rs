@@ -17,6 +17,8 @@ pub use suggest::nearest;
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use crate::source::Span;
 
 /// Proof that an error was reported.
@@ -93,10 +95,21 @@ impl Diagnostics {
         self.report(code, message)
     }
 
-    /// Adds what was said elsewhere.
-    pub fn append(&mut self, other: Self) {
-        self.list.extend(other.list);
-        self.allowed.extend(other.allowed);
+    /// Looks at every item on all cores; results and what was said come in the order of the items.
+    pub fn each<T: Send, R: Send>(&mut self, items: Vec<T>, look: impl Fn(T, &mut Self) -> R + Sync) -> Vec<R> {
+        let looked: Vec<_> = items
+            .into_par_iter()
+            .map(|item| {
+                let mut said = Self::new();
+                (look(item, &mut said), said)
+            })
+            .collect();
+        let keep = |(result, said): (R, Self)| {
+            self.list.extend(said.list);
+            self.allowed.extend(said.allowed);
+            result
+        };
+        looked.into_iter().map(keep).collect()
     }
 
     /// `Err` if an error was reported so far.

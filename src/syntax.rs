@@ -11,7 +11,6 @@ mod tree;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use rayon::prelude::*;
 use serde::Deserialize;
 use serde_yaml::Value;
 
@@ -88,6 +87,8 @@ pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Repor
     };
     let value = value.map_err(|error| refused(source, &error, diags))?;
     let spec = topology(source, &value, Place::root(&root), diags);
+    // Taking it apart takes as long as much of the reading did.
+    rayon::spawn(move || drop(value));
     diags.check()?;
     Ok(Document { spec, root })
 }
@@ -216,16 +217,9 @@ fn entries<'a, T: Deserialize<'a> + Send>(
             .help("write `name:` and below it, indented, what there is to say of it");
         return IndexMap::new();
     };
-    let entries: Vec<_> = place.entries().collect();
-    let read = |(name, place): (&str, Place<'a>)| {
-        let mut diags = Diagnostics::new();
-        let entry = map.get(name).and_then(|value| shape::read(source, value, place, &mut diags));
-        (entry.map(|it| (name.to_owned(), it)), diags)
+    let read = |(name, place): (&str, Place<'a>), diags: &mut Diagnostics| {
+        let entry = shape::read(source, map.get(name)?, place, diags)?;
+        Some((name.to_owned(), entry))
     };
-    let read: Vec<_> = entries.into_par_iter().map(read).collect();
-    let keep = |(entry, said)| {
-        diags.append(said);
-        entry
-    };
-    read.into_iter().filter_map(keep).collect()
+    diags.each(place.entries().collect(), read).into_iter().flatten().collect()
 }

@@ -20,6 +20,9 @@ use clap::Parser as _;
 
 use args::{Cli, Command};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How a run ended that could do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {

@@ -19,17 +19,20 @@ pub(in crate::topology) fn resolve(
 ) -> Vec<Service> {
     let references = References { spec, root };
     let place = root.get("services");
-    let mut services: Vec<Service> = spec
-        .services
-        .iter()
-        .map(|(key, service)| one(key, service, clusters, references, place.get(key), diags))
-        .collect();
+    let written = spec.services.iter().collect();
+    let mut services = diags.each(written, |(key, service): (&String, &ServiceSpec), diags| {
+        one(key, service, clusters, references, place.get(key), diags)
+    });
     unique_hosts(&services, diags);
-    for (index, spec) in spec.services.values().enumerate() {
-        let calls = calls(&services, index, spec, references, place.get(&services[index].key).get("calls"), diags);
+    let written = spec.services.values().enumerate().collect();
+    let calls = diags.each(written, |(index, spec): (usize, &ServiceSpec), diags| {
         let at = place.get(&services[index].key);
+        let calls = calls(&services, index, spec, references, at.get("calls"), diags);
         workloads::variables(&services[index], spec, &calls, at, diags);
-        services[index].calls = calls;
+        calls
+    });
+    for (service, calls) in services.iter_mut().zip(calls) {
+        service.calls = calls;
     }
     services
 }
