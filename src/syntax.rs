@@ -96,7 +96,7 @@ pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Repor
 /// Whether both readers can be let loose at once. `serde_yaml` takes minutes over sizes and depths
 /// that the tree refuses at once; then it has to wait for the verdict.
 fn is_tame(text: &str) -> bool {
-    const BYTES: usize = 16 << 20;
+    const BYTES: usize = 8_000_000;
     const OPEN: usize = 1_000;
     let mut open = 0usize;
     text.len() <= BYTES
