@@ -44,7 +44,11 @@ struct View<'a> {
     example: Option<Example<'a>>,
     ingress_gateway: String,
     ingresses: Vec<String>,
-    addons: &'a [&'static str],
+    kiali: bool,
+    grafana: bool,
+    tracing: bool,
+    /// Whether any add-on is there.
+    watched: bool,
     addons_of_release: bool,
 }
 
@@ -153,7 +157,10 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         example: example(model),
         ingress_gateway: model.ingresses.first().map(|it| labels(it.selector.iter().copied())).unwrap_or_default(),
         ingresses: model.ingresses.iter().map(ingress).collect(),
-        addons: &model.install.addons,
+        kiali: model.install.addons.contains(&"kiali"),
+        grafana: model.install.addons.contains(&"grafana"),
+        tracing: model.install.addons.contains(&"tracing"),
+        watched: !model.install.addons.is_empty(),
         addons_of_release: model.target.addons,
     }
 }
