@@ -6,66 +6,88 @@
 //! lock file would be one more source of pins here.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::diag::{Code, Diagnostics, Reported};
+use crate::source::Span;
 use crate::topology::{Address, ServiceId, Topology};
 
 /// Attempts to find an address outside the excluded ranges before the range counts as full.
 const ATTEMPTS: u64 = 4096;
 
-/// The virtual IPs of the mesh: one a host, the same in every cluster.
+/// The virtual IPs of the mesh: one a host and range, the same in every cluster.
 #[derive(Debug, Default)]
-pub struct Addresses(BTreeMap<ServiceId, Ipv4Addr>);
+pub struct Addresses(BTreeMap<ServiceId, Vec<IpAddr>>);
 
 impl Addresses {
-    /// The virtual IP of a service that is called from another cluster.
+    /// The virtual IPs of a service that is known by one: that of IPv4 first; never empty.
     #[must_use]
-    pub fn get(&self, service: ServiceId) -> Ipv4Addr {
-        *self.0.get(&service).expect("every service that is called from afar was given an address")
+    pub fn get(&self, service: ServiceId) -> &[IpAddr] {
+        self.0.get(&service).expect("every service that is known by a virtual IP was given one")
+    }
+
+    /// The virtual IP of IPv4, if the mesh has a range of it.
+    #[must_use]
+    pub fn v4(&self, service: ServiceId) -> Option<Ipv4Addr> {
+        self.get(service).iter().find_map(|it| if let IpAddr::V4(ip) = it { Some(*ip) } else { None })
     }
 
     /// All of them, in the order of the services.
-    pub fn iter(&self) -> impl Iterator<Item = (ServiceId, Ipv4Addr)> + '_ {
-        self.0.iter().map(|(id, ip)| (*id, *ip))
+    pub fn iter(&self) -> impl Iterator<Item = (ServiceId, IpAddr)> + '_ {
+        self.0.iter().flat_map(|(id, ips)| ips.iter().map(move |ip| (*id, *ip)))
     }
 }
 
-/// Gives every service that is called from afar its virtual IP.
+/// Gives every service that callers know by a virtual IP its own, one of each range.
 ///
 /// # Errors
-/// When a pin cannot be used, two hosts fall on one address, or the range has no room.
+/// When a pin cannot be used, two hosts fall on one address, or a range has no room.
 pub fn allocate(topology: &Topology, diags: &mut Diagnostics) -> Result<Addresses, Reported> {
-    let pool = Pool::of(topology);
-    let mut taken: BTreeMap<Ipv4Addr, ServiceId> = BTreeMap::new();
-    let called = || (0..topology.services.len()).map(ServiceId).filter(|id| topology.service(*id).called_from_afar);
-    for id in called() {
+    let mut addresses = Addresses::default();
+    for (range, at) in &topology.mesh.virtual_ranges {
+        for (ip, id) in of_range(topology, *range, *at, diags)? {
+            addresses.0.entry(id).or_default().push(ip);
+        }
+    }
+    diags.check()?;
+    Ok(addresses)
+}
+
+fn of_range(
+    topology: &Topology,
+    range: IpNet,
+    at: Span,
+    diags: &mut Diagnostics,
+) -> Result<BTreeMap<IpAddr, ServiceId>, Reported> {
+    let pool = Pool::of(topology, range, at);
+    let mut taken: BTreeMap<IpAddr, ServiceId> = BTreeMap::new();
+    let known = || (0..topology.services.len()).map(ServiceId).filter(|id| topology.service(*id).has_virtual_ip);
+    for id in known() {
         let service = topology.service(id);
-        let Some((ip, at)) = service.virtual_ip else { continue };
+        let Some((ip, at)) = pool.pin(topology, id) else { continue };
         if let Some(reason) = pool.excludes(ip) {
             diags
                 .error(Code::InvalidVirtualIp, format!("`{}` cannot have the virtual IP {ip}: {reason}", service.key))
                 .at(at, "")
                 .help_if(pool.free(&topology.global_host(id), &taken).map(|free| format!("{free} is free")));
         } else if let Some(other) = taken.insert(ip, id) {
-            let other = topology.service(other);
             diags
                 .error(
                     Code::VirtualIpCollision,
-                    format!("`{}` and `{}` are both pinned to {ip}", other.key, service.key),
+                    format!("`{}` and `{}` are both pinned to {ip}", topology.service(other).key, service.key),
                 )
                 .at(at, "here again")
-                .context(other.virtual_ip.map_or(other.at, |it| it.1), "first here")
+                .context(pool.pin(topology, other).map_or(topology.service(other).at, |it| it.1), "first here")
                 .help("remove one of the pins");
         }
     }
-    for id in called().filter(|id| topology.service(*id).virtual_ip.is_none()) {
+    for id in known().filter(|id| pool.pin(topology, *id).is_none()) {
         let service = topology.service(id);
         let host = topology.global_host(id);
         let Some(ip) = pool.candidates(&host).next() else {
-            return Err(full(topology, diags));
+            return Err(pool.full(diags));
         };
         let Some(other) = taken.get(&ip).copied() else {
             taken.insert(ip, id);
@@ -73,7 +95,7 @@ pub fn allocate(topology: &Topology, diags: &mut Diagnostics) -> Result<Addresse
         };
         let other = topology.service(other);
         let Some(free) = pool.free(&host, &taken) else {
-            return Err(full(topology, diags));
+            return Err(pool.full(diags));
         };
         // Named here, so that a second collision in the same run is not told the same address.
         taken.insert(free, id);
@@ -84,29 +106,18 @@ pub fn allocate(topology: &Topology, diags: &mut Diagnostics) -> Result<Addresse
             .help(format!("pin the one that is not in use yet: `virtualIP: {free}`"))
             .help("a larger range makes this rarer: `mesh: {virtualIPs: 240.0.0.0/8}`; it gives every service a new address");
     }
-    diags.check()?;
-    Ok(Addresses(taken.into_iter().map(|(ip, id)| (id, ip)).collect()))
+    Ok(taken)
 }
 
-fn full(topology: &Topology, diags: &mut Diagnostics) -> Reported {
-    diags
-        .error(
-            Code::VirtualRangeFull,
-            format!("the range of virtual IPs, {}, has no room", topology.mesh.virtual_range),
-        )
-        .at(topology.mesh.virtual_range_at, "")
-        .help("a larger range, `mesh: {virtualIPs: 240.0.0.0/8}`, or one that overlaps fewer declared ranges")
-        .reported()
-}
-
-/// The addresses that may be given out.
+/// The addresses of a range that may be given out.
 struct Pool {
-    range: Ipv4Net,
+    range: IpNet,
+    at: Span,
     excluded: Vec<(IpNet, String)>,
 }
 
 impl Pool {
-    fn of(topology: &Topology) -> Self {
+    fn of(topology: &Topology, range: IpNet, at: Span) -> Self {
         let reserved = [
             ("240.240.0.0/16", "Istio allocates there itself"),
             ("127.0.0.0/8", "it is loopback"),
@@ -114,51 +125,75 @@ impl Pool {
             ("0.0.0.0/8", "it has no meaning as a destination"),
             ("169.254.0.0/16", "it is link-local"),
             ("255.255.255.255/32", "it is the broadcast address"),
+            ("2001:2::/48", "Istio allocates there itself"),
+            ("fe80::/10", "it is link-local"),
+            ("ff00::/8", "it is multicast"),
         ];
         let reserved =
             reserved.map(|(range, reason)| (range.parse().expect("a range written above"), reason.to_owned()));
         let declared = topology.clusters.iter().flat_map(|cluster| {
             cluster.ranges.all.iter().map(|(what, range, _)| (*range, format!("`{}` uses it for {what}", cluster.name)))
         });
-        let gateways = topology.clusters.iter().filter_map(|cluster| match cluster.gateway.as_ref()?.address {
-            Address::Ip(ip) => Some((IpNet::from(ip), format!("it is the gateway of `{}`", cluster.name))),
-            _ => None,
+        let gateways = topology.clusters.iter().flat_map(|cluster| {
+            let addresses = cluster.gateway.iter().flat_map(|it| it.all_addresses());
+            addresses.filter_map(|address| match address {
+                Address::Ip(ip) => Some((IpNet::from(*ip), format!("it is the gateway of `{}`", cluster.name))),
+                _ => None,
+            })
         });
-        Self {
-            range: topology.mesh.virtual_range,
-            excluded: reserved.into_iter().chain(declared).chain(gateways).collect(),
-        }
+        Self { range, at, excluded: reserved.into_iter().chain(declared).chain(gateways).collect() }
     }
 
-    /// Why an address may not be given out.
-    fn excludes(&self, ip: Ipv4Addr) -> Option<String> {
+    /// The pin of a service in the family of this range, and where it is written.
+    fn pin(&self, topology: &Topology, id: ServiceId) -> Option<(IpAddr, Span)> {
+        let same_family = |ip: &IpAddr| ip.is_ipv4() == self.range.addr().is_ipv4();
+        topology.service(id).virtual_ips.iter().copied().find(|it| same_family(&it.0))
+    }
+
+    /// Why an address may not be given out, if it may not.
+    fn excludes(&self, ip: IpAddr) -> Option<String> {
         if !self.range.contains(&ip) {
             return Some(format!("it is not in `mesh.virtualIPs`, {}", self.range));
         }
         // Some clients and appliances still take these for a network and its broadcast address.
-        if matches!(ip.octets()[3], 0 | 255) {
+        if matches!(ip, IpAddr::V4(ip) if matches!(ip.octets()[3], 0 | 255)) {
             return Some("it ends in 0 or 255".to_owned());
         }
-        self.excluded
-            .iter()
-            .find(|(range, _)| range.contains(&std::net::IpAddr::V4(ip)))
-            .map(|(_, reason)| reason.clone())
+        if ip == self.range.network() {
+            return Some("it is the address of the range itself".to_owned());
+        }
+        self.excluded.iter().find(|(range, _)| range.contains(&ip)).map(|(_, reason)| reason.clone())
     }
 
     /// The addresses of a host in the order of preference.
-    fn candidates<'a>(&'a self, host: &'a str) -> impl Iterator<Item = Ipv4Addr> + 'a {
-        let size = 1u64 << (32 - self.range.prefix_len());
-        (0..ATTEMPTS)
-            .map(move |attempt| {
-                let offset = hash(host, attempt) % size;
-                let offset = u32::try_from(offset).expect("a range of IPv4 has at most 2^32 addresses");
-                Ipv4Addr::from(u32::from(self.range.network()) + offset)
-            })
-            .filter(|ip| self.excludes(*ip).is_none())
+    fn candidates<'a>(&'a self, host: &'a str) -> impl Iterator<Item = IpAddr> + 'a {
+        (0..ATTEMPTS).map(move |attempt| self.nth(hash(host, attempt))).filter(|ip| self.excludes(*ip).is_none())
     }
 
-    fn free(&self, host: &str, taken: &BTreeMap<Ipv4Addr, ServiceId>) -> Option<Ipv4Addr> {
+    /// The address at this offset, counted around the range. A range of IPv6 is used as far as 64
+    /// bits reach, which no mesh exhausts.
+    fn nth(&self, offset: u64) -> IpAddr {
+        let bits = self.range.max_prefix_len() - self.range.prefix_len();
+        let offset = if bits < 64 { offset % (1 << bits) } else { offset };
+        match self.range.network() {
+            IpAddr::V4(first) => {
+                let offset = u32::try_from(offset).expect("a range of IPv4 has at most 2^32 addresses");
+                Ipv4Addr::from(u32::from(first) + offset).into()
+            }
+            IpAddr::V6(first) => Ipv6Addr::from(u128::from(first) + u128::from(offset)).into(),
+        }
+    }
+
+    fn free(&self, host: &str, taken: &BTreeMap<IpAddr, ServiceId>) -> Option<IpAddr> {
         self.candidates(host).find(|ip| !taken.contains_key(ip))
+    }
+
+    fn full(&self, diags: &mut Diagnostics) -> Reported {
+        diags
+            .error(Code::VirtualRangeFull, format!("the range of virtual IPs, {}, has no room", self.range))
+            .at(self.at, "")
+            .help("a larger range, `mesh: {virtualIPs: 240.0.0.0/8}`, or one that overlaps fewer declared ranges")
+            .reported()
     }
 }
 

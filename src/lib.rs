@@ -83,7 +83,7 @@ impl Mesh {
     }
 
     /// The virtual IPs: host and address, in the order of the services.
-    pub fn virtual_ips(&self) -> impl Iterator<Item = (String, std::net::Ipv4Addr)> {
+    pub fn virtual_ips(&self) -> impl Iterator<Item = (String, std::net::IpAddr)> {
         self.addresses.iter().map(|(id, ip)| (self.topology.global_host(id), ip))
     }
 }

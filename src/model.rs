@@ -4,9 +4,14 @@
 //! another cluster, and no look at the topology it came from beyond what it borrows.
 
 mod apps;
+mod callers;
 mod entries;
+mod far;
 mod ingress;
 mod install;
+mod routing;
+mod scope;
+mod stubs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,9 +20,11 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::addresses::Addresses;
-use crate::syntax::{Provider, WorkloadSpec};
+use crate::syntax::{GatewayAddresses, Provider, WorkloadSpec};
 use crate::target::Istio;
-use crate::topology::{Address, ClusterId, DnsServer, ExistingDns, Gateway, ServiceId, Topology, Trust};
+use crate::topology::{
+    Address, Cluster, ClusterId, DnsServer, ExistingDns, Export, Gateway, Service, ServiceId, Topology, Trust,
+};
 
 /// What a cluster waits for, and why it cannot do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +73,28 @@ pub struct ClusterModel<'a> {
     pub peer_authentication: bool,
     /// Whether the charts of this very patch need an old Helm.
     pub needs_old_helm: bool,
-    /// Services of other clusters that are called from here.
+    /// The name of its network.
+    pub network: &'a str,
+    /// What its gateway lets in from other clusters, if it must be told: hosts, by name.
+    pub exports: Vec<String>,
+    /// Other clusters' gateways, where they are written once.
+    pub remote_networks: Vec<RemoteNetwork<'a>>,
+    /// Its own services under the name that is the same from everywhere.
+    pub owned: Vec<Entry<'a>>,
+    /// Services of other clusters that are called from here by an entry.
     pub remotes: Vec<Entry<'a>>,
+    /// Services of other clusters that are called from here by a Service without pods.
+    pub stubs: Vec<Stub<'a>>,
+    /// Gateways as endpoints of Services.
+    pub workload_entries: Vec<WorkloadEntry<'a>>,
+    /// How calls find their endpoint.
+    pub destination_rules: Vec<DestinationRule<'a>>,
+    /// How calls are shared by weight.
+    pub splits: Vec<Split<'a>>,
+    /// What each namespace is told of.
+    pub sidecars: Vec<Sidecar<'a>>,
+    /// Who is let in.
+    pub policies: Vec<Policy<'a>>,
     /// External hosts that are called from here.
     pub externals: Vec<Entry<'a>>,
     /// What runs here.
@@ -89,6 +116,8 @@ pub struct Namespace<'a> {
     pub name: &'a str,
     /// Whether its pods get a sidecar.
     pub injected: bool,
+    /// The network of its pods, where istiod asks the namespace for it.
+    pub network: Option<&'a str>,
 }
 
 /// The server that knows the suffix, and the stub that leads to it.
@@ -159,7 +188,7 @@ pub struct GatewayPort {
 }
 
 /// A ServiceEntry.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Entry<'a> {
     /// Of the networking group.
     pub api_version: &'static str,
@@ -179,6 +208,12 @@ pub struct Entry<'a> {
     pub ports: Vec<EntryPort<'a>>,
     /// Where calls go.
     pub endpoints: Vec<Endpoint<'a>>,
+    /// Labels of the pods that calls go to, in place of endpoints.
+    pub workload_selector: Option<&'a IndexMap<String, String>>,
+    /// The identities that may answer.
+    pub subject_alt_names: Vec<String>,
+    /// The namespaces that see it; empty for all.
+    pub export_to: Vec<String>,
     /// The name of its file, without ending.
     #[serde(skip)]
     pub file: String,
@@ -196,17 +231,23 @@ pub struct EntryPort<'a> {
     pub name: &'a str,
     /// In Istio's spelling.
     pub protocol: &'static str,
+    /// The port of the pods, if it is another one.
+    pub target_port: Option<u16>,
 }
 
 /// An endpoint of a ServiceEntry.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Endpoint<'a> {
-    /// Of a gateway.
-    pub address: String,
+    /// Of a gateway; `None` where istiod knows it by the network.
+    pub address: Option<String>,
     /// Port names and the port to connect to.
     pub ports: Vec<EndpointPort<'a>>,
     /// Where it is.
     pub locality: Option<&'a str>,
+    /// The network of its cluster.
+    pub network: Option<&'a str>,
+    /// What is known of it.
+    pub labels: Vec<(String, String)>,
 }
 
 /// A port of an endpoint.
@@ -216,6 +257,157 @@ pub struct EndpointPort<'a> {
     pub name: &'a str,
     /// What to connect to.
     pub number: u16,
+}
+
+/// Another cluster's gateways.
+#[derive(Debug)]
+pub struct RemoteNetwork<'a> {
+    /// The name of the network.
+    pub network: &'a str,
+    /// Their addresses.
+    pub addresses: &'a [Address],
+    /// The port to connect to.
+    pub port: u16,
+}
+
+/// A Service without pods, in the place of one that runs elsewhere.
+#[derive(Debug)]
+pub struct Stub<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// What selects its endpoints.
+    pub selector: &'a IndexMap<String, String>,
+    /// Those of its ports that are called.
+    pub ports: Vec<&'a crate::topology::Port>,
+    /// Its full name.
+    pub host: String,
+    /// Where the service runs, for people.
+    pub owners: Vec<&'a str>,
+}
+
+/// A WorkloadEntry.
+#[derive(Debug, Serialize)]
+pub struct WorkloadEntry<'a> {
+    /// Of the networking group.
+    pub api_version: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Of a gateway; `None` where istiod knows it by the network.
+    pub address: Option<String>,
+    /// Port names and the port to connect to.
+    pub ports: Vec<EndpointPort<'a>>,
+    /// The network of its cluster.
+    pub network: &'a str,
+    /// Where it is.
+    pub locality: Option<&'a str>,
+    /// What selects it, and what is known of it.
+    pub labels: Vec<(String, String)>,
+    /// The ServiceAccount of the pods behind it.
+    pub service_account: Option<&'a str>,
+    /// The name of its file, without ending.
+    #[serde(skip)]
+    pub file: String,
+}
+
+/// A DestinationRule.
+#[derive(Debug, Default, Serialize)]
+pub struct DestinationRule<'a> {
+    /// Of the networking group.
+    pub api_version: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Whose calls it is about.
+    pub host: String,
+    /// After how many requests a connection is replaced.
+    pub requests_a_connection: Option<u32>,
+    /// Whether endpoints that fail are left alone for a while.
+    pub outlier_detection: bool,
+    /// The labels by which endpoints are sorted.
+    pub failover_priority: Vec<String>,
+    /// Whether all endpoints are alike, wherever they are.
+    pub ignore_locality: bool,
+    /// The clusters that calls can name.
+    pub subsets: Vec<Subset<'a>>,
+    /// The namespaces that see it.
+    pub export_to: Vec<String>,
+    /// The name of its file, without ending.
+    #[serde(skip)]
+    pub file: String,
+}
+
+/// A subset of a service's endpoints: those of one cluster.
+#[derive(Debug, Serialize)]
+pub struct Subset<'a> {
+    /// The cluster's name.
+    pub name: &'a str,
+    /// Its network.
+    pub network: &'a str,
+}
+
+/// A VirtualService that shares calls by weight.
+#[derive(Debug, Default, Serialize)]
+pub struct Split<'a> {
+    /// Of the networking group.
+    pub api_version: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Whose calls it is about.
+    pub host: String,
+    /// Ports of HTTP.
+    pub http: Vec<Route>,
+    /// Ports of anything else.
+    pub tcp: Vec<Route>,
+    /// Subsets and their percent.
+    pub shares: Vec<(&'a str, u32)>,
+    /// The namespaces that see it.
+    pub export_to: Vec<String>,
+    /// The name of its file, without ending.
+    #[serde(skip)]
+    pub file: String,
+}
+
+/// A port whose calls are shared.
+#[derive(Debug, Serialize)]
+pub struct Route {
+    /// Of the Service.
+    pub port: u16,
+}
+
+/// A Sidecar.
+#[derive(Debug, Serialize)]
+pub struct Sidecar<'a> {
+    /// Of the networking group.
+    pub api_version: &'static str,
+    /// Its namespace, whose pods it is about.
+    pub namespace: &'a str,
+    /// `<namespace>/<host>`.
+    pub hosts: Vec<String>,
+}
+
+/// An AuthorizationPolicy.
+#[derive(Debug, Serialize)]
+pub struct Policy<'a> {
+    /// Of the security group.
+    pub api_version: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Labels of the pods it is about.
+    pub selector: &'a IndexMap<String, String>,
+    /// Who is let in; nobody if there is none.
+    pub principals: Vec<String>,
+    /// The name of its file, without ending.
+    #[serde(skip)]
+    pub file: String,
 }
 
 /// A service that runs here.
@@ -266,6 +458,8 @@ pub struct IngressModel<'a> {
     pub destination: String,
     /// And to which port.
     pub destination_port: u16,
+    /// Subsets and their percent; empty if all go to the whole.
+    pub shares: Vec<(&'a str, u32)>,
 }
 
 /// A server of an ingress Gateway.
@@ -289,19 +483,33 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
     let cluster = topology.cluster(id);
     let view = topology.view(id);
     let calls = &view.outgoing;
-    let waits = waits(topology, id, calls);
+    let waits = waits(topology, id);
     if !waits.is_empty() {
         return Lowered::Waiting(waits);
     }
     let apps = apps::lower(topology, id);
     let ingresses = ingress::lower(topology, id);
+    let (stubbed, entered): (Vec<_>, Vec<_>) = calls.iter().partition(|it| topology.has_stub(id, *it.0));
     let remotes: Vec<_> =
-        calls.iter().map(|(callee, ports)| entries::remote(topology, addresses, id, *callee, ports)).collect();
+        entered.into_iter().map(|(callee, ports)| entries::remote(topology, addresses, id, *callee, ports)).collect();
+    let beside = stubbed.iter().copied().chain(&view.shared);
+    let workload_entries =
+        beside.flat_map(|(callee, ports)| stubs::workload_entries(topology, id, *callee, ports)).collect();
+    let stubs: Vec<_> =
+        stubbed.into_iter().map(|(callee, ports)| stubs::service(topology, id, *callee, ports)).collect();
+    let newer = cluster.passes_through();
+    let exported = view.exports.iter().filter(|_| newer);
+    let owned = exported
+        .clone()
+        .filter(|it| !it.1.global.is_empty())
+        .map(|(callee, export)| entries::owned(topology, addresses, id, *callee, &export.global))
+        .collect();
+    let (destination_rules, splits) = if newer { routing::lower(topology, id) } else { Default::default() };
     let externals: Vec<_> = topology
         .externals
         .iter()
         .filter(|it| it.clusters.contains(&id))
-        .map(|it| entries::external(cluster, it))
+        .map(|it| entries::external(topology, id, it))
         .collect();
     let dns = cluster.dns.as_ref().map(|dns| Dns {
         provider: dns.provider,
@@ -311,12 +519,17 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
         old_coredns: dns.old_coredns,
         local_address: dns.local_address,
         existing: dns.existing.as_ref(),
-        hosts: calls.keys().map(|callee| (topology.global_host(*callee), addresses.get(*callee))).collect(),
+        hosts: calls
+            .keys()
+            .filter(|callee| !topology.has_stub(id, **callee))
+            .filter_map(|callee| Some((topology.host(id, *callee), addresses.v4(*callee)?)))
+            .collect(),
     });
     let mut namespaces: IndexMap<&str, bool> = IndexMap::from([("istio-system", false)]);
     let used = view.local.iter().map(|it| topology.service(*it).namespace.as_str());
     namespaces.extend(
         used.chain(remotes.iter().map(|it| it.namespace))
+            .chain(stubs.iter().map(|it| it.namespace))
             .chain(externals.iter().map(|it| it.namespace))
             .map(|it| (it, true)),
     );
@@ -330,13 +543,31 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
         target: cluster.target,
         kubernetes: cluster.kubernetes.map(|it| format!("{}.{}", it.major, it.minor)),
         suffix: &topology.mesh.suffix,
-        namespaces: namespaces.into_iter().map(|(name, injected)| Namespace { name, injected }).collect(),
+        namespaces: namespaces
+            .into_iter()
+            .map(|(name, injected)| Namespace {
+                name,
+                injected,
+                // The root namespace speaks for the whole cluster.
+                network: (!injected && newer).then_some(cluster.network.as_str()),
+            })
+            .collect(),
         trust: &cluster.trust,
         install: install::lower(topology, id, &ingresses),
         dns,
         needs_old_helm: cluster.target.needs_old_helm.is_some_and(|last| cluster.istio.patch <= last),
         peer_authentication: cluster.target.strict_mtls == crate::target::StrictMtls::PeerAuthentication,
+        network: &cluster.network,
+        exports: exports(topology, exported),
+        remote_networks: remote_networks(topology, id),
+        owned,
         remotes,
+        stubs,
+        workload_entries,
+        destination_rules,
+        splits,
+        sidecars: if newer { scope::sidecars(topology, id) } else { Vec::new() },
+        policies: if newer { scope::policies(topology, id) } else { Vec::new() },
         externals,
         apps,
         ingresses,
@@ -344,18 +575,62 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
     }))
 }
 
-/// The addresses that must be known before this cluster's bundle can be written.
-fn waits(topology: &Topology, id: ClusterId, calls: &BTreeMap<ServiceId, BTreeSet<usize>>) -> Vec<Wait> {
-    let cluster = topology.cluster(id);
-    let mut owners: BTreeMap<ClusterId, ServiceId> = BTreeMap::new();
-    for callee in calls.keys() {
-        for owner in &topology.service(*callee).placement {
-            owners.entry(*owner).or_insert(*callee);
+/// The hosts that the gateway lets in.
+fn exports<'a>(topology: &Topology, exported: impl Iterator<Item = (&'a ServiceId, &'a Export)>) -> Vec<String> {
+    let hosts: BTreeSet<_> = exported
+        .flat_map(|(callee, export)| {
+            let global = (!export.global.is_empty()).then(|| topology.global_host(*callee));
+            let local = (!export.cluster_local.is_empty()).then(|| topology.local_host(*callee));
+            global.into_iter().chain(local)
+        })
+        .collect();
+    hosts.into_iter().collect()
+}
+
+/// The gateways that are written once, of all clusters that are called from here.
+fn remote_networks(topology: &Topology, id: ClusterId) -> Vec<RemoteNetwork<'_>> {
+    if topology.mesh.gateway_addresses == GatewayAddresses::Inline || !topology.cluster(id).passes_through() {
+        return Vec::new();
+    }
+    called(topology, id)
+        .into_keys()
+        .filter_map(|owner| {
+            let cluster = topology.cluster(owner);
+            let gateway = cluster.gateway.as_ref()?;
+            Some(RemoteNetwork {
+                network: &cluster.network,
+                addresses: gateway.addresses_from(id),
+                port: gateway.dial(),
+            })
+        })
+        .collect()
+}
+
+/// The clusters that are called from here, each with a service that runs there.
+fn called(topology: &Topology, id: ClusterId) -> BTreeMap<ClusterId, ServiceId> {
+    let view = topology.view(id);
+    let mut owners = BTreeMap::new();
+    for callee in view.outgoing.keys().chain(view.shared.keys()) {
+        for owner in topology.service(*callee).elsewhere(id) {
+            owners.entry(owner).or_insert(*callee);
         }
     }
-    let pending =
-        |owner: ClusterId| topology.cluster(owner).gateway.as_ref().is_some_and(|it| it.address == Address::Pending);
-    let mut waits: Vec<_> = owners
+    owners
+}
+
+/// An identity as certificates and policies name it, without the scheme.
+fn identity(cluster: &Cluster, service: &Service) -> String {
+    format!("{}/ns/{}/sa/{}", cluster.trust_domain, service.namespace, service.service_account)
+}
+
+/// The addresses that must be known before this cluster's bundle can be written.
+fn waits(topology: &Topology, id: ClusterId) -> Vec<Wait> {
+    let cluster = topology.cluster(id);
+    let pending = |owner: ClusterId| {
+        let gateway = topology.cluster(owner).gateway.as_ref();
+        gateway.is_some_and(|it| it.addresses_from(id).contains(&Address::Pending))
+    };
+    let mut waits: Vec<_> = called(topology, id)
         .into_iter()
         .filter(|(owner, _)| pending(*owner))
         .map(|(owner, callee)| {
@@ -367,7 +642,7 @@ fn waits(topology: &Topology, id: ClusterId, calls: &BTreeMap<ServiceId, BTreeSe
             }
         })
         .collect();
-    if cluster.gateway.as_ref().is_some_and(|it| it.pin && it.address == Address::Pending) {
+    if cluster.gateway.as_ref().is_some_and(|it| it.pin && it.addresses.contains(&Address::Pending)) {
         waits.push(Wait {
             what: "its own gateway address".to_owned(),
             why: "the install file pins it".to_owned(),

@@ -7,13 +7,16 @@
 
 mod apps;
 mod dns;
+mod east_west_gateway;
 mod entries;
 mod ingress;
 mod install;
 mod kustomization;
 mod namespaces;
 mod peer_authentication;
+mod routing;
 mod runbook;
+mod scope;
 mod secrets;
 mod template;
 
@@ -21,12 +24,15 @@ use crate::bundle::Bundle;
 use crate::model::ClusterModel;
 
 /// What writes the files of a bundle, in the order in which their objects are applied.
-const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 10] = [
+const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 13] = [
     namespaces::write,
     secrets::write,
     install::write,
     peer_authentication::write,
+    east_west_gateway::write,
     entries::write,
+    routing::write,
+    scope::write,
     dns::write,
     apps::write,
     ingress::write,

@@ -3,6 +3,16 @@
 //! Every release is a file that says what changed since the one before; it reads like release
 //! notes. To add one: the file, a line in [`RELEASES`], a golden case.
 
+mod istio_1_22;
+mod istio_1_23;
+mod istio_1_24;
+mod istio_1_25;
+mod istio_1_26;
+mod istio_1_27;
+mod istio_1_28;
+mod istio_1_29;
+mod istio_1_30;
+mod istio_1_31;
 mod istio_1_4;
 mod istio_1_5;
 mod istio_1_6;
@@ -12,8 +22,23 @@ mod istio_1_8;
 use std::fmt;
 
 /// Every release that can be compiled for, oldest first.
-pub const RELEASES: [&Istio; 5] =
-    [&istio_1_4::ISTIO, &istio_1_5::ISTIO, &istio_1_6::ISTIO, &istio_1_7::ISTIO, &istio_1_8::ISTIO];
+pub const RELEASES: [&Istio; 15] = [
+    &istio_1_4::ISTIO,
+    &istio_1_5::ISTIO,
+    &istio_1_6::ISTIO,
+    &istio_1_7::ISTIO,
+    &istio_1_8::ISTIO,
+    &istio_1_22::ISTIO,
+    &istio_1_23::ISTIO,
+    &istio_1_24::ISTIO,
+    &istio_1_25::ISTIO,
+    &istio_1_26::ISTIO,
+    &istio_1_27::ISTIO,
+    &istio_1_28::ISTIO,
+    &istio_1_29::ISTIO,
+    &istio_1_30::ISTIO,
+    &istio_1_31::ISTIO,
+];
 
 /// What a minor release of Istio takes and does.
 #[derive(Debug)]
@@ -26,10 +51,14 @@ pub struct Istio {
     pub broken: &'static [(u32, u32, &'static str)],
     /// Kubernetes releases that Istio's own documentation names for this release.
     pub tested_on: (Release, Release),
-    /// The first Kubernetes that refuses the CRDs or webhooks of this release.
-    pub refused_by: Release,
+    /// The first Kubernetes that refuses the CRDs or webhooks of this release, if there is one.
+    pub refused_by: Option<Release>,
+    /// How a call gets through the gateway of another cluster.
+    pub crossing: Crossing,
     /// `apiVersion` of ServiceEntry, Gateway, VirtualService, DestinationRule.
     pub networking: &'static str,
+    /// `apiVersion` of PeerAuthentication, AuthorizationPolicy.
+    pub security: &'static str,
     /// How strict mTLS is asked for.
     pub strict_mtls: StrictMtls,
     /// The format of the install file.
@@ -64,6 +93,17 @@ pub struct Istio {
     pub manifest_has_namespace: bool,
     /// The last patch whose charts do not render with Helm newer than 3.2.4 (istio/istio#22295).
     pub needs_old_helm: Option<u32>,
+    /// Whether sidecars start before the application by themselves.
+    pub native_sidecars: bool,
+}
+
+/// How a call gets through the gateway of another cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossing {
+    /// The gateway rewrites every name of the suffix to that of a local Service (1.4 to 1.8.5).
+    Rewrite,
+    /// The gateway has a filter chain for each service that it is told to pass (1.22 and newer).
+    Passthrough,
 }
 
 /// How a release is told to refuse plaintext.
@@ -95,6 +135,8 @@ pub enum InstallFormat {
         /// `istioctl <this> -f FILE`.
         command: &'static str,
     },
+    /// Whatever the cluster asks for.
+    Chosen,
 }
 
 /// What pods may be given as DNS search domains.
@@ -187,12 +229,20 @@ pub fn find(release: Release) -> Result<&'static Istio, Refusal> {
             "take 1.4.2 or newer",
         );
     }
+    let newest = RELEASES[RELEASES.len() - 1];
+    if release.line() > newest.minor {
+        // Releases that are not known yet have so far taken what the one before them took.
+        return Ok(newest);
+    }
     let Some(istio) = RELEASES.into_iter().find(|it| it.minor == release.line()) else {
         // Since 1.8.6 pilot no longer emits the filter that the `.global` rewrite hangs on: it was
-        // removed with ISTIO-SECURITY-2021-006 and from the proxy itself in 1.20.
+        // removed with ISTIO-SECURITY-2021-006 and from the proxy itself in 1.20. What is written for
+        // newer releases has API version v1, which 1.22 is the first to serve.
         return refuse(
-            format!("Istio {release} no longer rewrites `.global` names at the gateway: nothing would route"),
-            "the last release of this line is 1.8.5; newer ones need bundles of another kind",
+            format!(
+                "Istio {release} no longer rewrites `.global` names at the gateway, and does not serve the API version v1 that newer bundles are written in"
+            ),
+            "take 1.8.5 or older, or 1.22 or newer",
         );
     };
     let line = istio.line();

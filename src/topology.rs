@@ -11,15 +11,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 pub use rules::form::Form;
 
 use crate::diag::{Code, Diagnostics, Reported};
 use crate::inputs::Inputs;
 use crate::source::Span;
-use crate::syntax::{Addon, Document, ForwarderSpec, Provider, WorkloadSpec};
-use crate::target::{Istio, Release};
+use crate::syntax::{
+    Addon, Authorization, Document, ForwarderSpec, GatewayAddresses, GatewayApi, GatewayBalance, Installer, Names,
+    Outbound, Provider, Scope, WorkloadSpec,
+};
+use crate::target::{Crossing, Istio, Release};
 
 /// The whole mesh, with every reference resolved.
 #[derive(Debug)]
@@ -45,8 +48,21 @@ pub struct View {
     pub local: Vec<ServiceId>,
     /// What it calls and does not run, with the ports that are called.
     pub outgoing: BTreeMap<ServiceId, BTreeSet<usize>>,
+    /// What it calls and runs, and other clusters may answer for, with the ports that are called.
+    pub shared: BTreeMap<ServiceId, BTreeSet<usize>>,
+    /// What other clusters call here.
+    pub exports: BTreeMap<ServiceId, Export>,
     /// The clusters that call into it.
     pub callers: BTreeSet<ClusterId>,
+}
+
+/// By which names other clusters call a service, and on which ports; not both are empty.
+#[derive(Debug, Default, Clone)]
+pub struct Export {
+    /// Under the name that is the same from everywhere.
+    pub global: BTreeSet<usize>,
+    /// Under the name that it has in its own cluster.
+    pub cluster_local: BTreeSet<usize>,
 }
 
 /// Index of a cluster.
@@ -64,10 +80,19 @@ pub struct Mesh {
     pub suffix: String,
     /// `cluster.local`.
     pub trust_domain: String,
-    /// Where virtual IPs are taken from.
-    pub virtual_range: Ipv4Net,
-    /// Where the range is written, or the whole `mesh`.
-    pub virtual_range_at: Span,
+    /// Where virtual IPs are taken from, and where that is written, or the whole `mesh`: at most one
+    /// range of IPv4, then at most one of IPv6; never empty.
+    pub virtual_ranges: Vec<(IpNet, Span)>,
+    /// By which name a service of another cluster is called, unless it says so itself.
+    pub names: Names,
+    /// What sidecars are told of.
+    pub scope: Scope,
+    /// What sidecars let out.
+    pub outbound: Outbound,
+    /// Who may call a service.
+    pub authorization: Authorization,
+    /// Where the addresses of other clusters' gateways are written.
+    pub gateway_addresses: GatewayAddresses,
 }
 
 /// One cluster.
@@ -83,6 +108,12 @@ pub struct Cluster {
     pub istio: Release,
     /// What is known of it.
     pub target: &'static Istio,
+    /// What installs it.
+    pub installer: Installer,
+    /// The name of its network, which no other cluster has.
+    pub network: String,
+    /// Its trust domain.
+    pub trust_domain: String,
     /// The Kubernetes release, if written.
     pub kubernetes: Option<Release>,
     /// Where others reach it; there is one if anybody calls in.
@@ -97,17 +128,36 @@ pub struct Cluster {
     pub addons: Vec<Addon>,
     /// Whether Istio's egress gateway is installed.
     pub egress_gateway: bool,
-    /// Labels of the gateway that serves the outside.
-    pub ingress_selector: IndexMap<String, String>,
+    /// The gateway that serves the outside.
+    pub ingress_gateway: IngressGateway,
     /// Where the certificates come from.
     pub trust: Trust,
+}
+
+/// The gateway that serves the outside.
+#[derive(Debug)]
+pub struct IngressGateway {
+    /// Labels of its pods.
+    pub selector: IndexMap<String, String>,
+    /// Its namespace.
+    pub namespace: String,
+    /// The ServiceAccount of its pods, if it is known.
+    pub service_account: Option<String>,
+    /// Whether it is the one that the install file brings.
+    pub installed: bool,
 }
 
 /// Where other clusters reach a cluster.
 #[derive(Debug)]
 pub struct Gateway {
-    /// IP, name, or not known yet.
-    pub address: Address,
+    /// Its addresses; never empty.
+    pub addresses: Vec<Address>,
+    /// Other addresses for callers of some clusters; none of them empty.
+    pub from: BTreeMap<ClusterId, Vec<Address>>,
+    /// How several addresses share the calls.
+    pub balance: GatewayBalance,
+    /// The kind of object that opens it.
+    pub api: GatewayApi,
     /// The port to connect to.
     pub port: u16,
     /// The node port of 15443, if nodes are reached directly.
@@ -157,6 +207,9 @@ pub enum DnsServer {
         image: String,
     },
 }
+
+/// Where Istio lives, and what holds for its whole mesh.
+pub const ROOT_NAMESPACE: &str = "istio-system";
 
 /// The name of our forwarder in OpenShift's DNS.
 pub const STUB_NAME: &str = "meshlatch";
@@ -235,6 +288,8 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// The ServiceAccount of its pods.
     pub service_account: String,
+    /// Whether that account is known, and not merely the default of what somebody else deploys.
+    pub account_known: bool,
     /// Labels of its objects and pods.
     pub labels: IndexMap<String, String>,
     /// Annotations of its pods.
@@ -245,10 +300,33 @@ pub struct Service {
     pub calls: Vec<Call>,
     /// What the bundle holds of it.
     pub workload: Workload,
-    /// A pinned virtual IP and where it is written.
-    pub virtual_ip: Option<(Ipv4Addr, Span)>,
+    /// Pinned virtual IPs and where they are written, at most one a family.
+    pub virtual_ips: Vec<(IpAddr, Span)>,
+    /// By which name it is called from other clusters.
+    pub names: Names,
+    /// How calls are shared between the clusters that run it.
+    pub balance: Balance,
     /// Whether a cluster that does not run it calls it.
     pub called_from_afar: bool,
+    /// Whether callers know it by a virtual IP.
+    pub has_virtual_ip: bool,
+}
+
+/// How calls are shared between the clusters that run a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Balance {
+    /// The caller's own cluster alone; from elsewhere all alike.
+    Local,
+    /// The caller's own cluster first, then these in order.
+    Failover(Vec<ClusterId>),
+    /// The nearest locality first.
+    Locality,
+    /// The caller's own network first, then all others alike.
+    Network,
+    /// All alike.
+    Spread,
+    /// In these shares, from wherever the call comes. They sum to 100.
+    Weights(Vec<(ClusterId, u32)>),
 }
 
 /// What the bundle holds of a service beside mesh objects.
@@ -327,6 +405,8 @@ pub struct External {
     pub ports: Vec<Port>,
     /// Its addresses, if given.
     pub addresses: Vec<IpNet>,
+    /// The services that call it.
+    pub callers: Vec<ServiceId>,
     /// The clusters that run a caller.
     pub clusters: Vec<ClusterId>,
 }
@@ -386,6 +466,35 @@ impl Topology {
         format!("{}.{}.svc.cluster.local", service.name, service.namespace)
     }
 
+    /// The name by which a cluster calls a service.
+    #[must_use]
+    pub fn host(&self, from: ClusterId, callee: ServiceId) -> String {
+        if self.named(from, callee) == Names::ClusterLocal { self.local_host(callee) } else { self.global_host(callee) }
+    }
+
+    /// The kind of name by which a cluster calls a service. Where it runs, it has its own name.
+    #[must_use]
+    pub fn named(&self, from: ClusterId, callee: ServiceId) -> Names {
+        let service = self.service(callee);
+        if service.runs_in(from) { Names::ClusterLocal } else { service.names }
+    }
+
+    /// Whether a cluster that does not run a service has a Service without pods in its place, whose
+    /// endpoints are the gateways. Such endpoints have IPs; a DNS name takes an entry of its own,
+    /// unless it is written apart from the endpoints.
+    #[must_use]
+    pub fn has_stub(&self, from: ClusterId, callee: ServiceId) -> bool {
+        let service = self.service(callee);
+        let named = |owner: ClusterId| {
+            let gateway = self.cluster(owner).gateway.as_ref();
+            gateway.is_some_and(|it| it.addresses_from(from).iter().any(|it| matches!(it, Address::Name(_))))
+        };
+        let inline = self.mesh.gateway_addresses == GatewayAddresses::Inline;
+        !service.runs_in(from)
+            && service.names == Names::ClusterLocal
+            && !(inline && service.elsewhere(from).any(named))
+    }
+
     /// What a cluster has to do with the services.
     #[must_use]
     pub fn view(&self, id: ClusterId) -> &View {
@@ -399,9 +508,49 @@ impl Service {
     pub fn runs_in(&self, cluster: ClusterId) -> bool {
         self.placement.contains(&cluster)
     }
+
+    /// The clusters that a call from this one may reach, in tiers: the next is for when the one
+    /// before it has nobody left. Never empty, and no tier is.
+    #[must_use]
+    pub fn tiers(&self, from: ClusterId) -> Vec<Vec<ClusterId>> {
+        let here = self.runs_in(from);
+        match &self.balance {
+            Balance::Local if here => vec![vec![from]],
+            Balance::Failover(order) => {
+                let own = here.then_some(from);
+                own.into_iter().chain(order.iter().copied().filter(|it| *it != from)).map(|it| vec![it]).collect()
+            }
+            Balance::Weights(shares) => vec![shares.iter().map(|it| it.0).collect()],
+            Balance::Local | Balance::Locality | Balance::Network | Balance::Spread => vec![self.placement.clone()],
+        }
+    }
+
+    /// The other clusters that a call from this one may reach.
+    pub fn elsewhere(&self, from: ClusterId) -> impl Iterator<Item = ClusterId> {
+        self.tiers(from).into_iter().flatten().filter(move |it| *it != from)
+    }
+}
+
+impl Cluster {
+    /// Whether its gateway passes each service through by itself, which is what Istio does today.
+    #[must_use]
+    pub fn passes_through(&self) -> bool {
+        self.target.crossing == Crossing::Passthrough
+    }
 }
 
 impl Gateway {
+    /// The addresses at which callers of a cluster reach it; never empty.
+    #[must_use]
+    pub fn addresses_from(&self, caller: ClusterId) -> &[Address] {
+        self.from.get(&caller).unwrap_or(&self.addresses)
+    }
+
+    /// Every address, whoever connects to it.
+    pub fn all_addresses(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().chain(self.from.values().flatten())
+    }
+
     /// The port that a caller of another cluster connects to.
     #[must_use]
     pub fn dial(&self) -> u16 {
@@ -425,7 +574,7 @@ pub fn resolve(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) ->
             .help("add at least one: `clusters: {east: {istio: \"1.5.2\"}}`");
     }
     let clusters = rules::clusters::resolve(spec, &mesh, place, inputs, diags);
-    let services = rules::services::resolve(spec, &clusters, place, diags);
+    let services = rules::services::resolve(spec, &mesh, &clusters, place, diags);
     let externals = rules::externals::resolve(spec, &mesh, &services, place, diags);
     let ingresses = rules::ingress::resolve(spec, &clusters, &services, place, diags);
     diags.check()?;
@@ -440,12 +589,23 @@ pub fn resolve(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) ->
 fn views(clusters: &[Cluster], services: &[Service], ingresses: &[Ingress]) -> Vec<View> {
     let mut views: Vec<View> = clusters.iter().map(|_| View::default()).collect();
     let mut call = |from: ClusterId, callee: ServiceId, port: usize| {
-        if services[callee.0].runs_in(from) {
+        let service = &services[callee.0];
+        let local = service.runs_in(from);
+        if local && service.ports[port].protocol.family() == Family::Udp {
+            // It stays beside its caller: no gateway carries it.
             return;
         }
-        views[from.0].outgoing.entry(callee).or_default().insert(port);
-        for owner in &services[callee.0].placement {
+        for owner in service.elsewhere(from) {
+            let export = views[owner.0].exports.entry(callee).or_default();
+            let ports = if local || service.names == Names::ClusterLocal {
+                &mut export.cluster_local
+            } else {
+                &mut export.global
+            };
+            ports.insert(port);
             views[owner.0].callers.insert(from);
+            let calls = if local { &mut views[from.0].shared } else { &mut views[from.0].outgoing };
+            calls.entry(callee).or_default().insert(port);
         }
     };
     for service in services {

@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("inputs", &["diag"]),
     ("syntax", &["diag", "source"]),
     ("topology", &["diag", "inputs", "source", "syntax", "target"]),
-    ("addresses", &["diag", "topology"]),
+    ("addresses", &["diag", "source", "topology"]),
     ("model", &["addresses", "syntax", "target", "topology"]),
     // Rendering writes what was typed and resolved; it has not seen a whole `Topology`.
     ("resources", &["bundle", "model", "syntax", "target", "topology", "yaml"]),
@@ -130,7 +130,7 @@ fn the_readme_lists_every_code() {
 }
 
 /// The part of the README's field reference in which the fields of a struct stand.
-const SECTIONS: [(&str, &str); 16] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("MeshSpec", "mesh"),
     ("TrustSpec", "trust"),
     ("ExternalSecretSpec", "trust"),
@@ -142,6 +142,7 @@ const SECTIONS: [(&str, &str); 16] = [
     ("ExistingDnsSpec", "dns"),
     ("ForwarderSpec", "dns"),
     ("ServiceSpec", "services.<name>"),
+    ("BalanceSpec", "services.<name>"),
     ("PortSpec", "services.<name>"),
     ("CallSpec", "calls[]"),
     ("WorkloadSpec", "workload"),

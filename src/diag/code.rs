@@ -82,6 +82,7 @@ codes! {
     T0207 NoPorts Error "the service listens on no port";
     T0208 RepeatedCall Error "the same call is declared twice";
     T0209 NoClusters Error "the topology has no clusters";
+    T0210 InvalidBalance Error "the calls to a service cannot be shared like that";
 
     T0301 InvalidName Error "a name cannot be used";
     T0302 NameTooLong Error "a name is longer than Kubernetes and DNS allow";
@@ -108,6 +109,8 @@ codes! {
     T0413 StubOutsideServices Error "the DNS server's address is outside the service range";
     T0414 MissingStubAddress Error "the address of the DNS server is missing";
     T0415 InvalidLocality Error "a locality is not region/zone/subzone";
+    T0416 SharedNetwork Error "two clusters are on one network";
+    T0417 NamedGateway Error "a gateway's DNS name cannot stand beside pods";
 
     T0501 InvalidPort Error "a port is not a number from 1 to 65535";
     T0502 UnknownProtocol Error "Istio knows no such protocol";
@@ -123,6 +126,7 @@ codes! {
     T0603 UnsupportedKubernetes Error "this Istio does not run on that Kubernetes";
     T0604 FieldNotInRelease Error "the Istio release does not know what is asked for";
     T0605 UntestedKubernetes Warning "Istio never tested this release on that Kubernetes";
+    T0606 NewerIstio Warning "the Istio release is newer than this compiler knows";
 
     T0701 SuffixNeedsOwnServer Error "istiocoredns serves no suffix but `global`";
     T0702 StubDomainTaken Error "the cluster's DNS already serves the suffix";
@@ -141,6 +145,7 @@ codes! {
     T0905 FieldNeedsKubernetes Error "a field needs a newer Kubernetes";
     T0906 NotInMesh Error "a pod outside the mesh takes part in a call between clusters";
     T0907 InvalidWorkload Error "a workload does not fit together";
+    T0908 UnknownIdentity Error "the identity of a caller is not known";
 
     T1001 UnusedExternal Warning "nobody calls an external host";
     T1002 UnusedVirtualIp Warning "a virtual IP is pinned and nobody calls from afar";

@@ -33,11 +33,7 @@ pub(super) fn lower(topology: &Topology, id: ClusterId) -> Vec<App<'_>> {
             }
             let variables = service.calls.iter().flat_map(|call| {
                 let callee = topology.service(call.callee);
-                let host = if callee.runs_in(id) {
-                    topology.local_host(call.callee)
-                } else {
-                    topology.global_host(call.callee)
-                };
+                let host = topology.host(id, call.callee);
                 let port = callee.ports[call.port].number;
                 call.variables.iter().map(move |it| (it.name.as_str(), it.form.fill(&host, port)))
             });

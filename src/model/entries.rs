@@ -1,12 +1,14 @@
-//! `ServiceEntry`: services of other clusters, and hosts outside the mesh.
+//! `ServiceEntry`: services of other clusters, services of this one under the name that is the same
+//! from everywhere, and hosts outside the mesh.
 
 use std::collections::BTreeSet;
 
-use super::{Endpoint, EndpointPort, Entry, EntryPort};
+use super::far::{self, Far};
+use super::{Endpoint, EndpointPort, Entry, EntryPort, callers, identity};
 use crate::addresses::Addresses;
-use crate::topology::{Address, Cluster, ClusterId, External, ServiceId, Topology};
+use crate::topology::{Cluster, ClusterId, External, Port, ServiceId, TargetPort, Topology};
 
-/// The entry by which a service of other clusters is known here: its virtual IP in front, the
+/// The entry by which a service of other clusters is known here: its virtual IPs in front, the
 /// gateways of its clusters behind.
 pub(super) fn remote<'a>(
     topology: &'a Topology,
@@ -16,44 +18,130 @@ pub(super) fn remote<'a>(
     ports: &BTreeSet<usize>,
 ) -> Entry<'a> {
     let service = topology.service(callee);
-    let host = topology.global_host(callee);
+    let cluster = topology.cluster(here);
     let ports: Vec<_> = ports.iter().map(|index| &service.ports[*index]).collect();
-    let owners: Vec<_> = service.placement.iter().map(|id| topology.cluster(*id)).collect();
-    let endpoints: Vec<_> = owners
-        .iter()
-        .map(|owner| {
-            let gateway = owner.gateway.as_ref().expect("a cluster that is called into has a gateway");
-            let address = match &gateway.address {
-                Address::Ip(ip) => ip.to_string(),
-                Address::Name(name) => name.clone(),
-                Address::Pending => unreachable!("a cluster that needs a pending address waits"),
-            };
-            let ports = ports.iter().map(|port| EndpointPort { name: &port.name, number: gateway.dial() }).collect();
-            Endpoint { address, ports, locality: owner.locality.as_deref() }
-        })
-        .collect();
+    let far = far::endpoints(topology, here, callee);
     // An address is static; one name among the endpoints and Envoy has to resolve them.
-    let named = owners.iter().any(|it| matches!(it.gateway.as_ref().map(|it| &it.address), Some(Address::Name(_))));
+    let named = far.iter().any(|it| it.named);
+    let endpoints = far.iter().map(|it| endpoint(it, &ports, cluster)).collect();
+    let mut entry = Entry {
+        resolution: if named { "DNS" } else { "STATIC" },
+        ports: ports.iter().map(|it| entry_port(it)).collect(),
+        endpoints,
+        owners: far::owners(&far, topology),
+        ..internal(topology, addresses, here, callee)
+    };
+    entry.hosts = vec![topology.host(here, callee)];
+    entry.name = entry.hosts[0].replace('.', "-");
+    if cluster.passes_through() {
+        entry.subject_alt_names = far
+            .iter()
+            .filter(|_| service.account_known)
+            .map(|it| format!("spiffe://{}", identity(topology.cluster(it.owner), service)))
+            .collect();
+        entry.subject_alt_names.dedup();
+        entry.export_to = callers::visible_to(topology, here, callee, &[]);
+    }
+    entry
+}
+
+/// The entry by which this cluster's gateway knows a service of its own under the name that is the
+/// same from everywhere.
+pub(super) fn owned<'a>(
+    topology: &'a Topology,
+    addresses: &Addresses,
+    here: ClusterId,
+    callee: ServiceId,
+    ports: &BTreeSet<usize>,
+) -> Entry<'a> {
+    let service = topology.service(callee);
+    let ports: Vec<_> = ports.iter().map(|index| &service.ports[*index]).collect();
+    let targets: Option<Vec<_>> = ports.iter().map(|it| service.target_number(it)).collect();
+    let mut entry = internal(topology, addresses, here, callee);
+    // The gateway asks for it, and whoever lives beside it may use the name, too.
+    entry.export_to = callers::visible_to(topology, here, callee, &[crate::topology::ROOT_NAMESPACE]);
+    match targets {
+        Some(targets) => {
+            entry.workload_selector = Some(&service.selector);
+            entry.ports = ports
+                .iter()
+                .zip(targets)
+                .map(|(port, target)| EntryPort {
+                    target_port: (target != port.number).then_some(target),
+                    ..entry_port(port)
+                })
+                .collect();
+        }
+        None => {
+            // A target port whose number nobody knows is known to the Service: its address stands in.
+            entry.resolution = "DNS";
+            entry.ports = ports.iter().map(|it| entry_port(it)).collect();
+            entry.endpoints = vec![Endpoint {
+                address: Some(topology.local_host(callee)),
+                labels: vec![far::mtls()],
+                ..Endpoint::default()
+            }];
+        }
+    }
+    entry
+}
+
+/// What every entry of a service of the mesh has.
+fn internal<'a>(topology: &'a Topology, addresses: &Addresses, here: ClusterId, callee: ServiceId) -> Entry<'a> {
+    let service = topology.service(callee);
+    let host = topology.global_host(callee);
     Entry {
         api_version: topology.cluster(here).target.networking,
         name: host.replace('.', "-"),
         namespace: &service.namespace,
         location: "MESH_INTERNAL",
-        resolution: if named { "DNS" } else { "STATIC" },
-        addresses: vec![addresses.get(callee).to_string()],
-        ports: ports
-            .iter()
-            .map(|port| EntryPort { number: port.number, name: &port.name, protocol: port.protocol.istio() })
-            .collect(),
-        endpoints,
+        resolution: "STATIC",
+        addresses: addresses.get(callee).iter().map(ToString::to_string).collect(),
         file: format!("{}.{}", service.name, service.namespace),
-        owners: owners.iter().map(|it| it.name.as_str()).collect(),
         hosts: vec![host],
+        ..Entry::default()
+    }
+}
+
+fn entry_port(port: &Port) -> EntryPort<'_> {
+    EntryPort { number: port.number, name: &port.name, protocol: port.protocol.istio(), target_port: None }
+}
+
+fn endpoint<'a>(far: &Far<'a>, ports: &[&'a Port], cluster: &Cluster) -> Endpoint<'a> {
+    let ports = match &far.address {
+        Some(_) => ports.iter().map(|it| EndpointPort { name: &it.name, number: far.port }).collect(),
+        // istiod fills in the gateway's address and its port.
+        None => Vec::new(),
+    };
+    let newer = cluster.passes_through();
+    Endpoint {
+        address: far.address.clone(),
+        ports,
+        locality: far.locality,
+        // Before 1.8 an endpoint with a network is invisible to sidecars.
+        network: newer.then_some(far.network),
+        labels: if newer { far.labels.clone() } else { Vec::new() },
+    }
+}
+
+impl crate::topology::Service {
+    /// The number of a target port, if it is known.
+    fn target_number(&self, port: &Port) -> Option<u16> {
+        match &port.target {
+            TargetPort::Number(number) => Some(*number),
+            TargetPort::Name(name) => {
+                let crate::topology::Workload::Deployment(spec) = &self.workload else { return None };
+                let ports = spec.container.as_ref()?.ports.as_ref()?;
+                let named = ports.iter().find(|it| it.name.as_ref() == Some(name))?;
+                u16::try_from(named.container_port).ok()
+            }
+        }
     }
 }
 
 /// The entry of a host outside the mesh.
-pub(super) fn external<'a>(cluster: &'a Cluster, external: &'a External) -> Entry<'a> {
+pub(super) fn external<'a>(topology: &'a Topology, here: ClusterId, external: &'a External) -> Entry<'a> {
+    let cluster = topology.cluster(here);
     // A wildcard has no address to look up, and a range has no single one: calls go where the caller meant them.
     let as_meant = external.hosts.iter().any(|it| it.starts_with('*'))
         || external.addresses.iter().any(|net| net.prefix_len() != net.max_prefix_len());
@@ -64,6 +152,8 @@ pub(super) fn external<'a>(cluster: &'a Cluster, external: &'a External) -> Entr
         .collect();
     // Addresses that are known need no resolver, and the host no entry in anybody's DNS.
     let endpoints = if as_meant { &[] } else { addresses.as_slice() };
+    let export_to =
+        if cluster.passes_through() { callers::external_visible_to(topology, here, external) } else { Vec::new() };
     Entry {
         api_version: cluster.target.networking,
         name: external.name.clone(),
@@ -77,16 +167,13 @@ pub(super) fn external<'a>(cluster: &'a Cluster, external: &'a External) -> Entr
         },
         endpoints: endpoints
             .iter()
-            .map(|address| Endpoint { address: address.clone(), ports: Vec::new(), locality: None })
+            .map(|address| Endpoint { address: Some(address.clone()), ..Endpoint::default() })
             .collect(),
         addresses,
-        ports: external
-            .ports
-            .iter()
-            .map(|port| EntryPort { number: port.number, name: &port.name, protocol: port.protocol.istio() })
-            .collect(),
+        ports: external.ports.iter().map(entry_port).collect(),
         // A service's file has a dot in its name, this one has none.
         file: format!("external-{}", external.name),
-        owners: Vec::new(),
+        export_to,
+        ..Entry::default()
     }
 }

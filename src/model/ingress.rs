@@ -1,6 +1,6 @@
 //! What can be reached from outside in a cluster.
 
-use super::{IngressModel, IngressServer};
+use super::{IngressModel, IngressServer, routing};
 use crate::topology::{ClusterId, Topology};
 
 /// Every ingress that a gateway of this cluster serves.
@@ -12,7 +12,6 @@ pub(super) fn lower(topology: &Topology, id: ClusterId) -> Vec<IngressModel<'_>>
         .filter(|it| it.clusters.contains(&id))
         .map(|ingress| {
             let service = topology.service(ingress.service);
-            let local = service.runs_in(id);
             let (credential, redirect) = match &ingress.tls {
                 Some((credential, redirect)) => (Some(credential.as_str()), *redirect),
                 None => (None, false),
@@ -41,15 +40,18 @@ pub(super) fn lower(topology: &Topology, id: ClusterId) -> Vec<IngressModel<'_>>
                 api_version: cluster.target.networking,
                 name: &ingress.name,
                 namespace: &service.namespace,
-                selector: cluster.ingress_selector.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+                selector: cluster
+                    .ingress_gateway
+                    .selector
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value.as_str()))
+                    .collect(),
                 servers: from.into_iter().chain([own]).collect(),
                 hosts: &ingress.hosts,
                 paths: &ingress.paths,
-                destination: if local {
-                    topology.local_host(ingress.service)
-                } else {
-                    topology.global_host(ingress.service)
-                },
+                destination: topology.host(id, ingress.service),
+                // An ingress gateway does not look at the routes of the mesh.
+                shares: if cluster.passes_through() { routing::shares(topology, ingress.service) } else { Vec::new() },
                 destination_port: service.ports[ingress.port].number,
             }
         })

@@ -53,8 +53,8 @@ pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[Ingr
 fn pinned(topology: &Topology, id: ClusterId) -> Option<IpAddr> {
     match topology.cluster(id).gateway.as_ref()? {
         gateway if !gateway.pin => None,
-        gateway => match gateway.address {
-            Address::Ip(ip) => Some(ip),
+        gateway => match gateway.addresses[..] {
+            [Address::Ip(ip)] => Some(ip),
             _ => None,
         },
     }
@@ -66,7 +66,7 @@ fn gateway_ports(topology: &Topology, id: ClusterId, ingresses: &[IngressModel<'
     let cluster = topology.cluster(id);
     let node_port = cluster.gateway.as_ref().and_then(|it| it.node_port);
     // The mesh's own gateway serves these; one that somebody else runs has ports of its own.
-    let own = cluster.ingress_selector.get("istio").is_some_and(|it| it == "ingressgateway");
+    let own = cluster.ingress_gateway.selector.get("istio").is_some_and(|it| it == "ingressgateway");
     let mut listened: Vec<u16> =
         ingresses.iter().filter(|_| own).flat_map(|it| &it.servers).map(|it| it.number).collect();
     listened.retain(|it| !matches!(it, 80 | 443));

@@ -39,6 +39,7 @@ pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
         InstallFormat::IstioOperator { .. } => {
             bundle.keep("10-istio/istio-operator.yaml", fill(Template::IstioOperator, &view));
         }
+        InstallFormat::Chosen => {}
         InstallFormat::HelmValues => {
             bundle.keep("10-istio/values.yaml", fill(Template::HelmValues, &view));
             if let Some(address) = model.install.istiocoredns {

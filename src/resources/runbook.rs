@@ -125,18 +125,18 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         remotes: remotes(model),
         callers: (!model.callers.is_empty()).then(|| and(model.callers.iter().map(|it| format!("`{it}`")))),
         gateway: model.gateway.map(|gateway| Gateway {
-            address: match &gateway.address {
+            address: and(gateway.addresses.iter().map(|address| match address {
                 Address::Ip(ip) => ip.to_string(),
                 Address::Name(name) => name.clone(),
                 Address::Pending => "an address that is not known yet".to_owned(),
-            },
+            })),
             port: gateway.dial(),
             pinned: gateway.pin,
         }),
         helm: model.target.install == InstallFormat::HelmValues,
         install_command: match model.target.install {
             InstallFormat::IstioOperator { command } => command,
-            InstallFormat::HelmValues => "",
+            InstallFormat::HelmValues | InstallFormat::Chosen => "",
         },
         manifest_has_namespace: model.target.manifest_has_namespace,
         needs_old_helm: model.needs_old_helm,

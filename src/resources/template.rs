@@ -53,6 +53,12 @@ templates! {
     HelmValues = "istio/helm_values.yaml.j2";
     IstioOperator = "istio/istio_operator.yaml.j2";
     Gateway = "istio/gateway.yaml.j2";
+    EastWestGateway = "istio/east_west_gateway.yaml.j2";
+    WorkloadEntry = "istio/workload_entry.yaml.j2";
+    DestinationRule = "istio/destination_rule.yaml.j2";
+    Split = "istio/split.yaml.j2";
+    Sidecar = "istio/sidecar.yaml.j2";
+    AuthorizationPolicy = "istio/authorization_policy.yaml.j2";
     PeerAuthentication = "istio/peer_authentication.yaml.j2";
     ServiceEntry = "istio/service_entry.yaml.j2";
     VirtualService = "istio/virtual_service.yaml.j2";

@@ -38,12 +38,75 @@ pub struct MeshSpec {
     pub suffix: Option<String>,
     /// The trust domain of every cluster; `cluster.local` by default.
     pub trust_domain: Option<String>,
-    /// The range virtual IPs are taken from; `240.0.0.0/16` by default.
-    #[serde(rename = "virtualIPs")]
-    pub virtual_ips: Option<String>,
+    /// The ranges virtual IPs are taken from, at most one of IPv4 and one of IPv6;
+    /// `240.0.0.0/16` by default.
+    #[serde(rename = "virtualIPs", default)]
+    pub virtual_ips: Many<String>,
+    /// By which name a service of another cluster is called; `global` by default.
+    pub names: Option<Names>,
+    /// What sidecars are told of; `declared` by default.
+    pub scope: Option<Scope>,
+    /// What sidecars let out; `allow-any` by default.
+    pub outbound: Option<Outbound>,
+    /// Who may call a service; `anybody` by default.
+    pub authorization: Option<Authorization>,
+    /// Where the addresses of other clusters' gateways are written; `inline` by default.
+    pub gateway_addresses: Option<GatewayAddresses>,
     /// Where the certificates come from, unless a cluster says otherwise.
     #[serde(default)]
     pub trust: TrustSpec,
+}
+
+/// By which name a service of another cluster is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// `cart.shop.global`, the same from everywhere.
+    Global,
+    /// `cart.shop.svc.cluster.local`, as if it ran beside its caller.
+    ClusterLocal,
+}
+
+/// What sidecars are told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Their own namespace and what is called from it.
+    Declared,
+    /// The whole mesh.
+    Mesh,
+}
+
+/// What sidecars let out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outbound {
+    /// Everything; what is not known goes out as it is.
+    AllowAny,
+    /// Only what the mesh knows.
+    RegistryOnly,
+}
+
+/// Who may call a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authorization {
+    /// Every workload of the mesh.
+    Anybody,
+    /// The declared callers, by their identity.
+    Declared,
+}
+
+/// Where the addresses of other clusters' gateways are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatewayAddresses {
+    /// In every entry.
+    Inline,
+    /// Once a cluster, in a Gateway of the class `istio-remote`.
+    IstioRemote,
+    /// Once a cluster, in `meshNetworks` of the install file.
+    MeshNetworks,
 }
 
 /// Where the secret `cacerts` of a cluster comes from. Never a key.
@@ -74,8 +137,14 @@ pub struct ExternalSecretSpec {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterSpec {
-    /// The exact Istio release: `1.5.2`.
+    /// The exact Istio release: `1.31.0`.
     pub istio: String,
+    /// What installs Istio; `istioctl` by default.
+    pub install: Option<Installer>,
+    /// The name of its network; the cluster's name by default.
+    pub network: Option<String>,
+    /// Its trust domain, if it is not that of the mesh.
+    pub trust_domain: Option<String>,
     /// The Kubernetes release: `1.16`.
     pub kubernetes: Option<String>,
     /// The `kubectl` context of the RUNBOOK's commands; the cluster's name by default.
@@ -101,12 +170,32 @@ pub struct ClusterSpec {
     pub trust: Option<TrustSpec>,
 }
 
+/// What installs Istio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Installer {
+    /// `istioctl` with an IstioOperator.
+    Istioctl,
+    /// Helm's charts with a file of values each.
+    Helm,
+    /// The Sail operator with an Istio object.
+    Sail,
+}
+
 /// Where other clusters reach this one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewaySpec {
-    /// An IP, a DNS name, or `pending`.
-    pub address: Option<String>,
+    /// An IP, a DNS name, or `pending`; several where there are several gateways.
+    #[serde(default)]
+    pub address: Many<String>,
+    /// Addresses for callers of some clusters, by the caller's cluster.
+    #[serde(default)]
+    pub from: IndexMap<String, Many<String>>,
+    /// How several addresses share the calls; `spread` by default.
+    pub balance: Option<GatewayBalance>,
+    /// The kind of object that opens the gateway; `istio` by default.
+    pub api: Option<GatewayApi>,
     /// The port that others connect to; 15443 by default.
     pub port: Option<String>,
     /// The node port of 15443, when nodes are reached in place of a load balancer.
@@ -114,6 +203,26 @@ pub struct GatewaySpec {
     /// Whether the install file asks the cloud for exactly this address.
     #[serde(default)]
     pub pin: bool,
+}
+
+/// How several addresses of a gateway share the calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatewayBalance {
+    /// All alike.
+    Spread,
+    /// The first that works.
+    Failover,
+}
+
+/// The kind of object that opens a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatewayApi {
+    /// Istio's own Gateway; the install file brings the pods.
+    Istio,
+    /// A Gateway of the Gateway API; istiod brings the pods.
+    GatewayApi,
 }
 
 /// How names of the suffix are resolved in a cluster.
@@ -228,10 +337,14 @@ pub enum Addon {
 
 /// The gateway that serves the outside.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct IngressGatewaySpec {
     /// Labels of its pods; `istio: ingressgateway` by default.
     pub selector: IndexMap<String, String>,
+    /// Its namespace; `istio-system` by default.
+    pub namespace: Option<String>,
+    /// The ServiceAccount of its pods.
+    pub service_account: Option<String>,
 }
 
 /// One service.
@@ -262,9 +375,24 @@ pub struct ServiceSpec {
     pub calls: Many<Short<CallSpec>>,
     /// What runs; `elsewhere` if the Deployment and the Service come from somewhere else.
     pub workload: Option<Short<WorkloadSpec>>,
-    /// A virtual IP that must be kept.
-    #[serde(rename = "virtualIP")]
-    pub virtual_ip: Option<String>,
+    /// By which name it is called from other clusters; that of the mesh by default.
+    pub names: Option<Names>,
+    /// How calls are shared between the clusters that run it: `failover`, `local`, `locality`,
+    /// `network`, `spread`, or a map.
+    pub balance: Option<Short<BalanceSpec>>,
+    /// Virtual IPs that must be kept, at most one of IPv4 and one of IPv6.
+    #[serde(rename = "virtualIP", default)]
+    pub virtual_ip: Many<String>,
+}
+
+/// How calls are shared between the clusters that run a service.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BalanceSpec {
+    /// The caller's own cluster first, then these in order.
+    pub failover: Option<Many<String>>,
+    /// Shares in percent, by cluster.
+    pub weights: Option<IndexMap<String, String>>,
 }
 
 /// Ports by their names. People write one port, or a list as in a Service: the message shows the form.

@@ -1,6 +1,6 @@
 //! Istio 1.4: the first release of this line. Helm values; no istiod yet.
 
-use super::{InstallFormat, Istio, Release, Search, StrictMtls, TrustDomain};
+use super::{Crossing, InstallFormat, Istio, Release, Search, StrictMtls, TrustDomain};
 
 pub(super) const ISTIO: Istio = Istio {
     minor: Release::minor(1, 4),
@@ -8,8 +8,10 @@ pub(super) const ISTIO: Istio = Istio {
     broken: &[],
     tested_on: (Release::minor(1, 13), Release::minor(1, 15)),
     // v1beta1 CustomResourceDefinitions and webhooks.
-    refused_by: Release::minor(1, 22),
+    refused_by: Some(Release::minor(1, 22)),
+    crossing: Crossing::Rewrite,
     networking: "networking.istio.io/v1alpha3",
+    security: "security.istio.io/v1beta1",
     strict_mtls: StrictMtls::Value,
     install: InstallFormat::HelmValues,
     any_suffix: false,
@@ -26,4 +28,5 @@ pub(super) const ISTIO: Istio = Istio {
     web_ports: (80, 443),
     manifest_has_namespace: false,
     needs_old_helm: Some(7),
+    native_sidecars: false,
 };

@@ -3,6 +3,7 @@
 pub(super) mod across;
 pub(super) mod addresses;
 pub(super) mod allow;
+mod balance;
 pub(super) mod clusters;
 mod corefile;
 pub(super) mod dns;

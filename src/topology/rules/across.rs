@@ -1,24 +1,26 @@
 //! Rules that hold between the parts of a mesh: gateways, names, listeners, membership.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
 use super::addresses::overlap;
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::Place;
-use crate::topology::{Address, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
+use crate::syntax::{Authorization, GatewayAddresses, Names};
+use crate::topology::{Address, Balance, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks the whole and marks the services that are called from afar.
 pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diags: &mut Diagnostics) {
     let crossings = crossings(topology);
-    for crossing in &crossings {
+    for crossing in crossings.iter().filter(|it| !it.from.is_empty()) {
         topology.services[crossing.callee.0].called_from_afar = true;
     }
+    virtual_ips(topology, &crossings);
     gateways(topology, &crossings, place, diags);
+    releases(topology, &crossings, place, diags);
+    named_gateways(topology, diags);
+    identities(topology, diags);
     dns(topology, &crossings, diags);
+    families(topology, place, diags);
     suffix(topology, &crossings, place, diags);
     ranges(topology, diags);
     udp(topology, &crossings, diags);
@@ -28,13 +30,33 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     listeners(topology, place, diags);
 }
 
-/// A call of a service, or of an ingress, from clusters that do not run the callee.
+/// A call of a service, or of an ingress, that another cluster may answer.
 struct Crossing {
     callee: ServiceId,
     port: usize,
     caller: Caller,
     at: Span,
+    /// The clusters of the caller that do not run the callee.
     from: Vec<ClusterId>,
+    /// Those that run it and share its calls with others.
+    shared: Vec<ClusterId>,
+}
+
+impl Crossing {
+    /// The clusters that may answer from afar.
+    fn owners(&self, topology: &Topology) -> BTreeSet<ClusterId> {
+        let service = topology.service(self.callee);
+        self.from.iter().chain(&self.shared).flat_map(|from| service.elsewhere(*from)).collect()
+    }
+}
+
+/// Marks the services that callers know by a virtual IP: by a name that is the same everywhere, or by
+/// the name of a Service that is not there, where a gateway's DNS name rules a stub out.
+fn virtual_ips(topology: &mut Topology, crossings: &[Crossing]) {
+    for crossing in crossings {
+        let by_virtual_ip = crossing.from.iter().any(|from| !topology.has_stub(*from, crossing.callee));
+        topology.services[crossing.callee.0].has_virtual_ip |= by_virtual_ip;
+    }
 }
 
 /// Who makes a call.
@@ -55,35 +77,30 @@ impl Caller {
 }
 
 fn crossings(topology: &Topology) -> Vec<Crossing> {
-    let away = |callee: ServiceId, clusters: &[ClusterId]| -> Vec<ClusterId> {
-        clusters.iter().copied().filter(|id| !topology.service(callee).runs_in(*id)).collect()
+    let crossing = |callee: ServiceId, port: usize, caller: Caller, at: Span, clusters: &[ClusterId]| {
+        let service = topology.service(callee);
+        let (local, from): (Vec<_>, Vec<_>) = clusters.iter().copied().partition(|id| service.runs_in(*id));
+        let crosses = service.ports[port].protocol.family() != Family::Udp;
+        let shared = local.into_iter().filter(|id| crosses && service.elsewhere(*id).next().is_some()).collect();
+        Crossing { callee, port, caller, at, from, shared }
     };
     let calls = topology.services.iter().enumerate().flat_map(|(index, caller)| {
-        caller.calls.iter().map(move |call| Crossing {
-            callee: call.callee,
-            port: call.port,
-            caller: Caller::Service(ServiceId(index)),
-            at: call.at,
-            from: away(call.callee, &caller.placement),
-        })
+        let id = Caller::Service(ServiceId(index));
+        caller.calls.iter().map(move |call| crossing(call.callee, call.port, id, call.at, &caller.placement))
     });
-    let ingresses = topology.ingresses.iter().enumerate().map(|(index, ingress)| Crossing {
-        callee: ingress.service,
-        port: ingress.port,
-        caller: Caller::Ingress(index),
-        at: ingress.at,
-        from: away(ingress.service, &ingress.clusters),
+    let ingresses = topology.ingresses.iter().enumerate().map(|(index, ingress)| {
+        crossing(ingress.service, ingress.port, Caller::Ingress(index), ingress.at, &ingress.clusters)
     });
-    calls.chain(ingresses).filter(|it| !it.from.is_empty()).collect()
+    calls.chain(ingresses).filter(|it| !it.from.is_empty() || !it.shared.is_empty()).collect()
 }
 
 /// Every cluster that is called into has a gateway, and no two have the same.
 fn gateways(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
     let mut reported = BTreeSet::new();
     for crossing in crossings {
-        for owner in &topology.service(crossing.callee).placement {
-            let cluster = topology.cluster(*owner);
-            if cluster.gateway.is_none() && reported.insert(*owner) {
+        for owner in crossing.owners(topology) {
+            let cluster = topology.cluster(owner);
+            if cluster.gateway.is_none() && reported.insert(owner) {
                 diags
                     .error(
                         Code::MissingGateway,
@@ -98,39 +115,156 @@ fn gateways(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags
                             topology.service(crossing.callee).key
                         ),
                     )
-                    .help("give the address of its `istio-ingressgateway`, or `gateway: pending` until it has one");
+                    .help(format!(
+                        "give the address of its `{}`, or `gateway: pending` until it has one",
+                        gateway_name(cluster)
+                    ));
             }
         }
     }
     let mut seen: BTreeMap<(String, u16), &Cluster> = BTreeMap::new();
     for cluster in &topology.clusters {
         let Some(gateway) = &cluster.gateway else { continue };
-        let address = match &gateway.address {
-            Address::Ip(ip) => ip.to_string(),
-            Address::Name(name) => name.clone(),
-            Address::Pending => continue,
-        };
         let at = place.get("clusters").get(&cluster.name).get("gateway").get("address");
-        if let Address::Ip(IpAddr::V4(ip)) = gateway.address
-            && topology.mesh.virtual_range.contains(&ip)
-        {
+        for address in gateway.all_addresses() {
+            let text = match address {
+                Address::Ip(ip) => ip.to_string(),
+                Address::Name(name) => name.clone(),
+                Address::Pending => continue,
+            };
+            if let Address::Ip(ip) = address
+                && let Some((range, range_at)) = topology.mesh.virtual_ranges.iter().find(|it| it.0.contains(ip))
+            {
+                diags
+                    .error(Code::GatewayIsVirtual, format!("the gateway of `{}`, {ip}, lies in the range of virtual IPs", cluster.name))
+                    .at(at.value(), "")
+                    .context(*range_at, format!("virtual IPs are taken from {range}"))
+                    .help("a sidecar would take a call to the gateway for a call to a service; move the range: `mesh: {virtualIPs: …}`");
+            }
+            let Some(first) = seen.insert((text.clone(), gateway.dial()), cluster) else { continue };
+            if first.name == cluster.name {
+                continue;
+            }
             diags
-                .error(Code::GatewayIsVirtual, format!("the gateway of `{}`, {ip}, lies in the range of virtual IPs", cluster.name))
-                .at(at.value(), "")
-                .context(topology.mesh.virtual_range_at, format!("virtual IPs are taken from {}", topology.mesh.virtual_range))
-                .help("a sidecar would take a call to the gateway for a call to a service; move the range: `mesh: {virtualIPs: …}`");
-        }
-        if let Some(first) = seen.insert((address.clone(), gateway.dial()), cluster) {
-            diags
-                .error(
-                    Code::SharedGateway,
-                    format!("`{}` and `{}` have one gateway, {address}", first.name, cluster.name),
-                )
+                .error(Code::SharedGateway, format!("`{}` and `{}` have one gateway, {text}", first.name, cluster.name))
                 .at(at.value(), "here again")
                 .context(place.get("clusters").get(&first.name).get("gateway").get("address").value(), "first here")
-                .help("each cluster has its own `istio-ingressgateway`; one of the two is a copy");
+                .help(format!("each cluster has its own `{}`; one of the two is a copy", gateway_name(cluster)));
         }
     }
+}
+
+/// What a call asks of the clusters at both its ends, their releases can do.
+fn releases(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for crossing in crossings {
+        let service = topology.service(crossing.callee);
+        let ends = crossing.from.iter().copied().chain(crossing.owners(topology));
+        let old = ends.map(|it| topology.cluster(it)).find(|it| !it.passes_through());
+        let Some(old) = old.filter(|_| !crossing.from.is_empty()) else { continue };
+        let line = old.target.line();
+        let here = place.get("services").get(&service.key);
+        if service.names == Names::ClusterLocal && reported.insert((crossing.callee, "names")) {
+            let at = here.find("names").or_else(|| place.get("mesh").find("names")).map_or(service.at, Place::value);
+            diags
+                .error(
+                    Code::FieldNotInRelease,
+                    format!(
+                        "`{}` cannot be called by its cluster-local name: `{}` has Istio {line}",
+                        service.key, old.name
+                    ),
+                )
+                .at(at, "")
+                .context(old.at, format!("its gateway passes names under `.{}` only", topology.mesh.suffix))
+                .context(crossing.at, format!("{} calls it from another cluster", crossing.caller.name(topology)))
+                .help("write `names: global` at the service, or take Istio 1.22 or newer in both clusters");
+        }
+        if matches!(service.balance, Balance::Weights(_)) && reported.insert((crossing.callee, "balance")) {
+            diags
+                .error(
+                    Code::FieldNotInRelease,
+                    format!(
+                        "`{}` is called from `{}`, where Istio {line} cannot share calls by weight",
+                        service.key, old.name
+                    ),
+                )
+                .at(here.get("balance").key(), "")
+                .context(crossing.at, format!("{} calls it from there", crossing.caller.name(topology)))
+                .help("Istio 1.22 and newer can");
+        }
+    }
+}
+
+/// Endpoints of a Service have IPs: a gateway's DNS name cannot stand beside its pods.
+fn named_gateways(topology: &Topology, diags: &mut Diagnostics) {
+    if topology.mesh.gateway_addresses != GatewayAddresses::Inline {
+        return;
+    }
+    let mut reported = BTreeSet::new();
+    for here in topology.cluster_ids() {
+        for callee in topology.view(here).shared.keys() {
+            let service = topology.service(*callee);
+            for owner in service.elsewhere(here).map(|it| topology.cluster(it)) {
+                let addresses = owner.gateway.as_ref().map_or(&[][..], |it| it.addresses_from(here));
+                let Some(Address::Name(name)) = addresses.iter().find(|it| matches!(it, Address::Name(_))) else {
+                    continue;
+                };
+                if !reported.insert(*callee) {
+                    continue;
+                }
+                diags
+                    .error(
+                        Code::NamedGateway,
+                        format!(
+                            "in `{}` the gateway of `{}`, {name}, cannot stand beside the pods of `{}`",
+                            topology.cluster(here).name,
+                            owner.name,
+                            service.key
+                        ),
+                    )
+                    .at(service.at, "it runs in both clusters")
+                    .context(owner.at, "the gateway has a DNS name")
+                    .help("endpoints of a Service have IPs; let istiod look the name up: `mesh: {gatewayAddresses: mesh-networks}`")
+                    .help("or keep its calls in their cluster: `balance: local`");
+            }
+        }
+    }
+}
+
+/// Whoever is let in by identity has one that is known.
+fn identities(topology: &Topology, diags: &mut Diagnostics) {
+    if topology.mesh.authorization != Authorization::Declared {
+        return;
+    }
+    for service in topology.services.iter().filter(|it| !it.account_known && !it.calls.is_empty()) {
+        diags
+            .error(Code::UnknownIdentity, format!("nobody knows as whom `{}` calls others", service.key))
+            .at(service.at, "its Deployment comes from elsewhere")
+            .context(service.calls[0].at, "this call is let in by identity")
+            .help("say which ServiceAccount its pods have: `serviceAccount: NAME`");
+    }
+}
+
+/// What serves names of the suffix, and what the old line knows, is IPv4.
+fn families(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    if topology.mesh.virtual_ranges.iter().any(|it| it.0.addr().is_ipv4()) {
+        return;
+    }
+    if let Some(cluster) = topology.clusters.iter().find(|it| it.dns.is_some() || !it.passes_through()) {
+        diags
+            .error(
+                Code::InvalidRange,
+                format!("`{}` knows virtual IPs of IPv4 only, and the mesh has none", cluster.name),
+            )
+            .at(place.get("mesh").get("virtualIPs").value(), "")
+            .context(cluster.at, "this cluster")
+            .help("add a range of IPv4: `virtualIPs: [240.0.0.0/16, …]`");
+    }
+}
+
+/// The Service in front of the gateway that other clusters call.
+fn gateway_name(cluster: &Cluster) -> &'static str {
+    if cluster.passes_through() { "istio-eastwestgateway" } else { "istio-ingressgateway" }
 }
 
 /// Every cluster that calls out can resolve the suffix.
@@ -140,7 +274,9 @@ fn dns(topology: &Topology, crossings: &[Crossing], diags: &mut Diagnostics) {
         for from in crossing.from.iter().copied() {
             let cluster = topology.cluster(from);
             // An ingress routes by configuration, not by name.
-            if cluster.dns.is_none() && matches!(crossing.caller, Caller::Service(_)) && reported.insert(from) {
+            // Sidecars of today's Istio answer for the names themselves.
+            let resolves = cluster.dns.is_some() || cluster.passes_through();
+            if !resolves && matches!(crossing.caller, Caller::Service(_)) && reported.insert(from) {
                 diags
                     .error(Code::MissingStubAddress, format!("`{}` cannot resolve `.{}`: it has no `dns:`", cluster.name, topology.mesh.suffix))
                     .at(cluster.at, "")
@@ -160,7 +296,10 @@ const PUBLIC: [&str; 24] = [
 /// A stub domain hides what the Internet has under the same name.
 fn suffix(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
     let suffix = topology.mesh.suffix.as_str();
-    let served = !crossings.is_empty() || topology.clusters.iter().any(|it| it.dns.is_some());
+    // A sidecar answers for the very names that are called; a stub domain takes them all.
+    let stub = |it: &ClusterId| topology.cluster(*it).dns.is_some() || !topology.cluster(*it).passes_through();
+    let served =
+        crossings.iter().flat_map(|it| &it.from).any(stub) || topology.clusters.iter().any(|it| it.dns.is_some());
     if !served || !(PUBLIC.contains(&suffix) || suffix.len() == 2) {
         return;
     }
@@ -180,10 +319,9 @@ fn suffix(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: 
 
 /// Virtual IPs stay clear of what the topology declares; a range half covered deserves a word.
 fn ranges(topology: &Topology, diags: &mut Diagnostics) {
-    let range = IpNet::V4(topology.mesh.virtual_range);
     for cluster in &topology.clusters {
         for (what, declared, at) in &cluster.ranges.all {
-            if overlap(declared, &range) {
+            for (range, _) in topology.mesh.virtual_ranges.iter().filter(|it| overlap(declared, &it.0)) {
                 diags
                     .warning(
                         Code::VirtualRangeOverlap,
@@ -272,14 +410,14 @@ fn membership(topology: &Topology, crossings: &[Crossing], place: Place<'_>, dia
 
 /// A pin that nothing uses is a leftover.
 fn pinned(topology: &Topology, diags: &mut Diagnostics) {
-    for service in topology.services.iter().filter(|it| !it.called_from_afar) {
-        if let Some((ip, at)) = service.virtual_ip {
+    for service in topology.services.iter().filter(|it| !it.has_virtual_ip) {
+        for (ip, at) in &service.virtual_ips {
             diags
                 .warning(
                     Code::UnusedVirtualIp,
                     format!("`{}` has the virtual IP {ip}, and nobody calls it from another cluster", service.key),
                 )
-                .at(at, "")
+                .at(*at, "")
                 .help("it is used by no entry; remove the pin, or declare the call");
         }
     }

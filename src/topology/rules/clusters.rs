@@ -1,11 +1,17 @@
 //! Rules of a cluster: its releases, gateway, ranges, locality, add-ons.
 
-use super::{addresses, dns, names, ports, references::element, trust};
+use std::collections::BTreeMap;
+
+use super::references::{References, element};
+use super::{addresses, dns, names, ports, trust};
 use crate::diag::{Code, Diagnostics, nearest};
 use crate::inputs::{Inputs, Part};
-use crate::syntax::{ClusterSpec, Place, RangesSpec, Short, TopologySpec};
-use crate::target::{self, Istio, Release};
-use crate::topology::{Address, Cluster, Gateway, Mesh, Ranges};
+use crate::source::Span;
+use crate::syntax::{
+    ClusterSpec, GatewayApi, GatewayBalance, GatewaySpec, Installer, Place, RangesSpec, Short, TopologySpec,
+};
+use crate::target::{self, Crossing, InstallFormat, Istio, Release};
+use crate::topology::{Address, Cluster, Gateway, IngressGateway, Mesh, ROOT_NAMESPACE, Ranges};
 
 /// Checks every cluster. A broken one is left with what could be read, so that the ids stay right.
 pub(in crate::topology) fn resolve(
@@ -17,6 +23,7 @@ pub(in crate::topology) fn resolve(
 ) -> Vec<Cluster> {
     given(spec, inputs, diags);
     let mut roots = trust::Roots::default();
+    let mut networks: BTreeMap<String, (String, Span)> = BTreeMap::new();
     spec.clusters
         .iter()
         .map(|(name, cluster)| {
@@ -44,14 +51,17 @@ pub(in crate::topology) fn resolve(
                 context: context(name, cluster, place, diags),
                 istio,
                 target,
+                installer: installer(cluster, target, place, diags),
+                network: network(name, cluster, target, place, &mut networks, diags),
+                trust_domain: trust_domain(cluster, mesh, target, place, diags),
                 kubernetes,
-                gateway: gateway(name, cluster, inputs, place, diags),
+                gateway: gateway(name, spec, inputs, target, root, diags),
                 dns: dns::resolve(name, cluster, mesh, target, &ranges, inputs, place, diags),
                 ranges,
                 locality: locality(cluster, place, diags),
                 addons,
                 egress_gateway: cluster.egress_gateway,
-                ingress_selector: ingress_selector(cluster, place, diags),
+                ingress_gateway: ingress_gateway(cluster, place, diags),
                 trust,
             }
         })
@@ -100,14 +110,15 @@ fn given(spec: &TopologySpec, inputs: &Inputs, diags: &mut Diagnostics) {
 }
 
 /// What stands in when the release is wrong; nothing is written for it.
-const STAND_IN: &Istio = target::RELEASES[0];
+const STAND_IN: &Istio = target::RELEASES[target::RELEASES.len() - 1];
 
 fn releases(name: &str, cluster: &ClusterSpec, place: Place<'_>, diags: &mut Diagnostics) -> (Release, &'static Istio) {
     let at = place.get("istio");
     let Some((release, 3)) = Release::parse(&cluster.istio) else {
         let example = Release::parse(&cluster.istio)
             .and_then(|(it, _)| target::RELEASES.into_iter().find(|known| known.minor == it));
-        let example = example.map_or_else(|| "1.5.2".to_owned(), |it| format!("{}.{}", it.line(), it.patches.1.min(5)));
+        let example =
+            example.map_or_else(|| "1.30.3".to_owned(), |it| format!("{}.{}", it.line(), it.patches.1.min(5)));
         diags
             .error(Code::InvalidRelease, format!("`{}` is not an exact Istio release", cluster.istio))
             .at(at.value(), "")
@@ -121,6 +132,18 @@ fn releases(name: &str, cluster: &ClusterSpec, place: Place<'_>, diags: &mut Dia
             return (release, STAND_IN);
         }
     };
+    if release.line() > target.minor {
+        diags
+            .warning(
+                Code::NewerIstio,
+                format!("Istio {release} is newer than what this compiler knows, which ends at {}", target.line()),
+            )
+            .at(at.value(), "")
+            .help(format!(
+                "the bundle is written as for {}; see the release notes for what has changed since",
+                target.line()
+            ));
+    }
     if let Some(written) = &cluster.kubernetes {
         kubernetes(name, written, release, target, place.get("kubernetes"), diags);
     }
@@ -144,7 +167,7 @@ fn kubernetes(cluster: &str, written: &str, istio: Release, target: &Istio, plac
         last.major,
         last.minor
     );
-    if release.line() >= target.refused_by {
+    if target.refused_by.is_some_and(|it| release.line() >= it) {
         diags
             .error(Code::UnsupportedKubernetes, format!("Istio {istio} cannot be installed on Kubernetes {written}"))
             .at(place.value(), format!("`{cluster}`"))
@@ -156,6 +179,68 @@ fn kubernetes(cluster: &str, written: &str, istio: Release, target: &Istio, plac
             .at(place.value(), "")
             .help(tested);
     }
+}
+
+/// What installs Istio; the old line knows one way each.
+fn installer(cluster: &ClusterSpec, target: &Istio, place: Place<'_>, diags: &mut Diagnostics) -> Installer {
+    let only = match target.install {
+        InstallFormat::Chosen => return cluster.install.unwrap_or(Installer::Istioctl),
+        InstallFormat::HelmValues => (Installer::Helm, "helm"),
+        InstallFormat::IstioOperator { .. } => (Installer::Istioctl, "istioctl"),
+    };
+    if cluster.install.is_some_and(|it| it != only.0) {
+        diags
+            .error(Code::FieldNotInRelease, format!("Istio {} is installed with `{}` only", target.line(), only.1))
+            .at(place.get("install").value(), "")
+            .help("leave `install` out");
+    }
+    only.0
+}
+
+/// The name of a cluster's network, which is its own: endpoints of another network lie behind a
+/// gateway, and a gateway does not see them.
+fn network(
+    name: &str,
+    cluster: &ClusterSpec,
+    target: &Istio,
+    place: Place<'_>,
+    seen: &mut BTreeMap<String, (String, Span)>,
+    diags: &mut Diagnostics,
+) -> String {
+    let at = place.get("network");
+    if let Some(network) = &cluster.network {
+        if target.crossing == Crossing::Rewrite {
+            not_in_release(target, "network", at, diags);
+        }
+        names::label("network", network, at, diags);
+    }
+    let network = cluster.network.clone().unwrap_or_else(|| name.to_owned());
+    let span = if cluster.network.is_some() { at.value() } else { place.key() };
+    if let Some((other, first)) = seen.insert(network.clone(), (name.to_owned(), span)) {
+        diags
+            .error(Code::SharedNetwork, format!("`{other}` and `{name}` are both on the network `{network}`"))
+            .at(span, "here again")
+            .context(first, "first here")
+            .help("their gateways would pass calls back and forth; leave `network` out, each cluster then has its own");
+    }
+    network
+}
+
+/// The trust domain of a cluster.
+fn trust_domain(
+    cluster: &ClusterSpec,
+    mesh: &Mesh,
+    target: &Istio,
+    place: Place<'_>,
+    diags: &mut Diagnostics,
+) -> String {
+    let Some(own) = &cluster.trust_domain else { return mesh.trust_domain.clone() };
+    let at = place.get("trustDomain");
+    if target.crossing == Crossing::Rewrite {
+        not_in_release(target, "trustDomain", at, diags);
+    }
+    names::dns_name("a trust domain", own, false, at, diags);
+    own.clone()
 }
 
 /// Things that only some releases can do.
@@ -175,6 +260,12 @@ fn features(cluster: &ClusterSpec, mesh: &Mesh, target: &Istio, place: Place<'_>
             )
             .at(place.get("istio").value(), "this release")
             .help("take Istio 1.6 or newer, or leave `mesh.suffix` at `global`");
+    }
+    if target.crossing == Crossing::Passthrough && cluster.egress_gateway {
+        diags
+            .error(Code::FieldNotInRelease, format!("Istio {line} needs no egress gateway to leave the cluster"))
+            .at(place.get("egressGateway").key(), "")
+            .help("leave `egressGateway` out");
     }
     if cluster.dns.as_ref().is_some_and(|dns| dns.search) && target.search == target::Search::Ignored {
         diags
@@ -227,116 +318,202 @@ fn locality(cluster: &ClusterSpec, place: Place<'_>, diags: &mut Diagnostics) ->
     Some(locality)
 }
 
-fn ingress_selector(
-    cluster: &ClusterSpec,
-    place: Place<'_>,
-    diags: &mut Diagnostics,
-) -> indexmap::IndexMap<String, String> {
-    let place = place.get("ingress").get("selector");
-    match &cluster.ingress {
-        Some(ingress) => {
-            if ingress.selector.is_empty() {
-                diags
-                    .error(Code::InvalidIngress, "an empty selector takes every pod for an ingress gateway")
-                    .at(place.key(), "")
-                    .help("leave `ingress` out to use Istio's own gateway: `istio: ingressgateway`");
-            }
-            names::labels(&ingress.selector, place, diags);
-            ingress.selector.clone()
-        }
-        None => std::iter::once(("istio".to_owned(), "ingressgateway".to_owned())).collect(),
+fn ingress_gateway(cluster: &ClusterSpec, place: Place<'_>, diags: &mut Diagnostics) -> IngressGateway {
+    let place = place.get("ingress");
+    let own = || std::iter::once(("istio".to_owned(), "ingressgateway".to_owned())).collect();
+    let Some(ingress) = &cluster.ingress else {
+        let namespace = ROOT_NAMESPACE.to_owned();
+        return IngressGateway { selector: own(), namespace, service_account: None, installed: true };
+    };
+    if place.find("selector").is_some() && ingress.selector.is_empty() {
+        diags
+            .error(Code::InvalidIngress, "an empty selector takes every pod for an ingress gateway")
+            .at(place.get("selector").key(), "")
+            .help("leave `ingress` out to use Istio's own gateway: `istio: ingressgateway`");
+    }
+    names::labels(&ingress.selector, place.get("selector"), diags);
+    if let Some(namespace) = &ingress.namespace {
+        names::label("Namespace", namespace, place.get("namespace"), diags);
+    }
+    if let Some(account) = &ingress.service_account {
+        names::label("ServiceAccount", account, place.get("serviceAccount"), diags);
+    }
+    let selector = if ingress.selector.is_empty() { own() } else { ingress.selector.clone() };
+    // Istio's own gateway, unless somebody else's is described.
+    let installed = ingress.namespace.is_none() && selector == own();
+    IngressGateway {
+        installed,
+        selector,
+        namespace: ingress.namespace.clone().unwrap_or_else(|| ROOT_NAMESPACE.to_owned()),
+        service_account: ingress.service_account.clone(),
     }
 }
 
+/// Where other clusters reach this one.
 fn gateway(
     name: &str,
-    cluster: &ClusterSpec,
+    spec: &TopologySpec,
     inputs: &Inputs,
-    place: Place<'_>,
+    target: &Istio,
+    root: Place<'_>,
     diags: &mut Diagnostics,
 ) -> Option<Gateway> {
-    let place = place.get("gateway");
+    let place = root.get("clusters").get(name).get("gateway");
     let given = inputs.get(name, Part::Gateway);
-    let (text, spec) = match &cluster.gateway {
-        Some(Short::Text(text)) => (Some(text.as_str()), None),
-        Some(Short::Full(spec)) => (spec.address.as_deref(), Some(spec)),
-        None => (None, None),
+    let default = GatewaySpec::default();
+    let (texts, full): (&[String], &GatewaySpec) = match &spec.clusters[name].gateway {
+        Some(Short::Text(text)) => (std::slice::from_ref(text), &default),
+        Some(Short::Full(spec)) => (&spec.address.0, spec),
+        None => (&[], &default),
     };
     let place_of_address = place.get("address");
-    let address = match (given, text) {
-        (Some(given), _) => addresses::read(&given.address).or_else(|| {
-            diags
-                .error(
-                    Code::InvalidAddressValue,
-                    format!(
-                        "`{}` gives `{}` as the gateway of `{name}`, which is no address",
-                        given.origin, given.address
-                    ),
-                )
-                .help(addresses::advice(&given.address));
-            None
-        })?,
-        (None, Some(text)) => addresses::read(text).or_else(|| {
-            diags
-                .error(Code::InvalidAddress, format!("`{text}` is no address of a gateway"))
-                .at(place_of_address.value(), "")
-                .help(addresses::advice(text));
-            None
-        })?,
-        (None, None) if spec.is_some() => {
-            diags
-                .error(Code::MissingField, format!("the gateway of `{name}` has no `address`"))
-                .at(place.value(), "")
-                .help("write `address: pending` until it is known");
+    let addresses = match given {
+        Some(given) => match addresses::read(&given.address) {
+            Some(address) => {
+                reachable(name, &address, Some(&given.origin), place_of_address, diags);
+                vec![address]
+            }
+            None => {
+                diags
+                    .error(
+                        Code::InvalidAddressValue,
+                        format!(
+                            "`{}` gives `{}` as the gateway of `{name}`, which is no address",
+                            given.origin, given.address
+                        ),
+                    )
+                    .help(addresses::advice(&given.address));
+                return None;
+            }
+        },
+        None if texts.is_empty() => {
+            if spec.clusters[name].gateway.is_some() {
+                diags
+                    .error(Code::MissingField, format!("the gateway of `{name}` has no `address`"))
+                    .at(place.value(), "")
+                    .help("write `address: pending` until it is known");
+            }
             return None;
         }
-        (None, None) => return None,
+        None => gateway_addresses(name, texts, place_of_address, diags)?,
     };
-    if let Address::Ip(ip) = address {
-        // The file's own address, if it has one, is not to blame for that of an option.
-        let (by, at) = match given {
-            Some(given) => (format!(", given by `{}`,", given.origin), None),
-            None => (String::new(), Some(place_of_address.value())),
-        };
-        if let Some(what) = addresses::unusable(ip) {
+    let references = References { spec, root };
+    let from = full.from.iter().filter_map(|(caller, texts)| {
+        let at = place.get("from").get(caller);
+        let id = references.cluster_at(&format!("the gateway of `{name}`"), caller, at.key(), diags)?;
+        if caller == name {
             diags
-                .error(
-                    Code::UnusableGateway,
-                    format!("the gateway of `{name}`{by} is {ip}, {what}: no other cluster can reach it"),
-                )
-                .at_if(at)
-                .help("take the address of the load balancer in front of `istio-ingressgateway`");
-        } else if addresses::private(ip) {
-            diags
-                .warning(Code::PrivateGateway, format!("the gateway of `{name}`{by} has a private address, {ip}"))
-                .at_if(at)
-                .help("right if the clusters' networks are peered; if so, write `allow: [T0403]`");
+                .error(Code::InvalidAddress, format!("the gateway of `{name}` has an address for `{name}` itself"))
+                .at(at.key(), "")
+                .help("a cluster never calls its own gateway; name the cluster of a caller");
         }
-    }
+        if texts.0.is_empty() {
+            diags
+                .error(Code::MissingField, format!("the gateway of `{name}` has no address for `{caller}`"))
+                .at(at.value(), "")
+                .help("leave it out: the gateway's own address then holds for it, too");
+        }
+        Some((id, gateway_addresses(name, &texts.0, at, diags)?))
+    });
+    let from = from.collect();
     let port = |text: &Option<String>, field: &str, diags: &mut Diagnostics| {
         text.as_deref().and_then(|it| ports::number(it, place.get(field), diags))
     };
-    let pin = spec.is_some_and(|it| it.pin);
-    if pin && matches!(address, Address::Name(_)) {
+    if full.pin && addresses.iter().any(|it| matches!(it, Address::Name(_))) {
         diags
             .error(Code::InvalidAddress, format!("the gateway of `{name}` cannot be pinned to a DNS name"))
             .at(place.get("pin").key(), "")
             .help("a cloud reserves IP addresses; leave `pin` out");
+    } else if full.pin && addresses.len() > 1 {
+        diags
+            .error(Code::InvalidAddress, format!("the gateway of `{name}` cannot be pinned to several addresses"))
+            .at(place.get("pin").key(), "")
+            .help("the install file makes one load balancer, which has one address; leave `pin` out");
     }
-    if let Some(spec) = spec
-        && spec.port.is_some()
-        && spec.node_port.is_some()
-    {
+    if full.port.is_some() && full.node_port.is_some() {
         diags
             .error(Code::InvalidPort, format!("the gateway of `{name}` has a port and a node port"))
             .at(place.get("port").key(), "others connect to one of the two")
             .context(place.get("nodePort").key(), "the node port")
             .help("leave `port` out where nodes are reached directly");
     }
+    if target.crossing == Crossing::Rewrite {
+        let newer = [("from", !full.from.is_empty()), ("balance", full.balance.is_some()), ("api", full.api.is_some())];
+        for (field, _) in newer.into_iter().filter(|it| it.1) {
+            not_in_release(target, field, place.get(field), diags);
+        }
+    }
     Some(Gateway {
-        address,
-        port: spec.and_then(|it| port(&it.port, "port", diags)).unwrap_or(15443),
-        node_port: spec.and_then(|it| port(&it.node_port, "nodePort", diags)),
-        pin,
+        addresses,
+        from,
+        balance: full.balance.unwrap_or(GatewayBalance::Spread),
+        api: full.api.unwrap_or(GatewayApi::Istio),
+        port: port(&full.port, "port", diags).unwrap_or(15443),
+        node_port: port(&full.node_port, "nodePort", diags),
+        pin: full.pin,
     })
+}
+
+/// The addresses as written; `None` if one is none.
+fn gateway_addresses(name: &str, texts: &[String], place: Place<'_>, diags: &mut Diagnostics) -> Option<Vec<Address>> {
+    let mut addresses: Vec<Address> = Vec::with_capacity(texts.len());
+    let mut good = true;
+    for (index, text) in texts.iter().enumerate() {
+        let at = element(place, index);
+        let Some(address) = addresses::read(text) else {
+            diags
+                .error(Code::InvalidAddress, format!("`{text}` is no address of a gateway"))
+                .at(at.value(), "")
+                .help(addresses::advice(text));
+            good = false;
+            continue;
+        };
+        reachable(name, &address, None, at, diags);
+        if addresses.contains(&address) {
+            diags
+                .error(Code::InvalidAddress, format!("the gateway of `{name}` has the address {text} twice"))
+                .at(at.value(), "here again")
+                .help("name each address once");
+        }
+        if address == Address::Pending && texts.len() > 1 {
+            diags
+                .error(Code::InvalidAddress, format!("one of several addresses of `{name}` is pending"))
+                .at(at.value(), "")
+                .help("write those that are known, or `pending` alone");
+        }
+        addresses.push(address);
+    }
+    (good && !addresses.is_empty()).then_some(addresses)
+}
+
+/// Whether other clusters can reach an address.
+fn reachable(name: &str, address: &Address, origin: Option<&str>, place: Place<'_>, diags: &mut Diagnostics) {
+    let Address::Ip(ip) = *address else { return };
+    // The file's own address, if it has one, is not to blame for that of an option.
+    let (by, at) = match origin {
+        Some(origin) => (format!(", given by `{origin}`,"), None),
+        None => (String::new(), Some(place.value())),
+    };
+    if let Some(what) = addresses::unusable(ip) {
+        diags
+            .error(
+                Code::UnusableGateway,
+                format!("the gateway of `{name}`{by} is {ip}, {what}: no other cluster can reach it"),
+            )
+            .at_if(at)
+            .help("take the address of the load balancer in front of the gateway");
+    } else if addresses::private(ip) {
+        diags
+            .warning(Code::PrivateGateway, format!("the gateway of `{name}`{by} has a private address, {ip}"))
+            .at_if(at)
+            .help("right if the clusters' networks are peered; if so, write `allow: [T0403]`");
+    }
+}
+
+/// A field that only newer releases can serve.
+fn not_in_release(target: &Istio, field: &str, place: Place<'_>, diags: &mut Diagnostics) {
+    diags
+        .error(Code::FieldNotInRelease, format!("Istio {} cannot do what `{field}` asks for", target.line()))
+        .at(place.key(), "")
+        .help("Istio 1.22 and newer can; leave it out for this cluster");
 }

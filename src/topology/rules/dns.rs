@@ -9,7 +9,7 @@ use crate::diag::{Code, Diagnostics};
 use crate::inputs::{Inputs, Part};
 use crate::source::Span;
 use crate::syntax::{ClusterSpec, DnsSpec, ExistingDnsSpec, ForwarderSpec, Place, Provider, Server};
-use crate::target::{Istio, Release};
+use crate::target::{Crossing, Istio, Release};
 use crate::topology::{Dns, DnsServer, ExistingDns, Mesh, Ranges, STUB_KEY, STUB_NAME};
 
 /// The image of our own CoreDNS, unless the topology names another.
@@ -32,11 +32,19 @@ pub(super) fn resolve(
 ) -> Option<Dns> {
     let spec = cluster.dns.as_ref()?;
     let place = place.get("dns");
+    let passthrough = target.crossing == Crossing::Passthrough;
+    if passthrough && spec.server == Some(Server::Istiocoredns) {
+        diags
+            .error(Code::FieldNotInRelease, format!("Istio {} no longer brings istiocoredns", target.line()))
+            .at(place.get("server").value(), "")
+            .help("leave `server` out: the bundle then brings a small CoreDNS that knows the names");
+    }
     let server = match spec.server {
-        None | Some(Server::Istiocoredns) => DnsServer::Istiocoredns,
-        Some(Server::Coredns) => DnsServer::Coredns { image: image(spec, place, diags) },
+        Some(Server::Istiocoredns) => DnsServer::Istiocoredns,
+        None if !passthrough => DnsServer::Istiocoredns,
+        None | Some(Server::Coredns) => DnsServer::Coredns { image: image(spec, place, diags) },
     };
-    if server == DnsServer::Istiocoredns && mesh.suffix != "global" && target.any_suffix {
+    if server == DnsServer::Istiocoredns && !passthrough && mesh.suffix != "global" && target.any_suffix {
         diags
             .error(
                 Code::SuffixNeedsOwnServer,

@@ -53,11 +53,13 @@ fn one(
     place: Place<'_>,
     diags: &mut Diagnostics,
 ) -> External {
+    let mut callers = Vec::new();
     let mut clusters = Vec::new();
     for (index, caller) in spec.callers.0.iter().enumerate() {
         let at = element(place.get("callers"), index);
         if let Some(id) = references.service(&format!("`{name}`"), caller, at.value(), diags) {
             clusters.extend(all[id.0].placement.iter().copied());
+            callers.push(id);
         }
     }
     clusters.sort();
@@ -125,6 +127,7 @@ fn one(
         hosts: spec.hosts.0.clone(),
         ports,
         addresses,
+        callers,
         clusters,
     }
 }

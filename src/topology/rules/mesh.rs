@@ -2,9 +2,10 @@
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{addresses, names};
+use super::{addresses, names, references::element};
 use crate::diag::{Code, Diagnostics};
-use crate::syntax::{MeshSpec, Place};
+use crate::source::Span;
+use crate::syntax::{Authorization, GatewayAddresses, MeshSpec, Names, Outbound, Place, Scope};
 use crate::topology::Mesh;
 
 /// Checks the suffix, the trust domain and the range.
@@ -14,20 +15,53 @@ pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mu
     let suffix = if self::suffix(&suffix, place.get("suffix"), diags) { suffix } else { "global".to_owned() };
     let trust_domain = spec.trust_domain.clone().unwrap_or_else(|| "cluster.local".into());
     names::dns_name("a trust domain", &trust_domain, false, place.get("trustDomain"), diags);
-    let range_place = place.get("virtualIPs");
-    let default = Ipv4Net::new_assert([240, 0, 0, 0].into(), 16);
-    let virtual_range = match spec.virtual_ips.as_deref().map(|text| addresses::range(text, range_place, diags)) {
-        None | Some(None) => default,
-        Some(Some(IpNet::V4(net))) if net.prefix_len() <= 28 => usable(net, range_place, diags),
-        Some(Some(net)) => {
+    Mesh {
+        suffix,
+        trust_domain,
+        virtual_ranges: virtual_ranges(spec, place.get("virtualIPs"), diags),
+        names: spec.names.unwrap_or(Names::Global),
+        scope: spec.scope.unwrap_or(Scope::Declared),
+        outbound: spec.outbound.unwrap_or(Outbound::AllowAny),
+        authorization: spec.authorization.unwrap_or(Authorization::Anybody),
+        gateway_addresses: spec.gateway_addresses.unwrap_or(GatewayAddresses::Inline),
+    }
+}
+
+/// The ranges of virtual IPs, IPv4 first; the default if none is written or none is right.
+fn virtual_ranges(spec: &MeshSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<(IpNet, Span)> {
+    let mut ranges: Vec<(IpNet, Span)> = Vec::new();
+    for (index, text) in spec.virtual_ips.0.iter().enumerate() {
+        let at = element(place, index);
+        let Some(range) = addresses::range(text, at, diags) else { continue };
+        let room = range.max_prefix_len() - range.prefix_len();
+        if room < 4 {
             diags
-                .error(Code::InvalidRange, format!("virtual IPs cannot be taken from `{net}`"))
-                .at(range_place.value(), "")
-                .help("a range of IPv4 with at least 16 addresses that nothing routes: `240.0.0.0/16`");
-            default
+                .error(Code::InvalidRange, format!("virtual IPs cannot be taken from `{range}`"))
+                .at(at.value(), "")
+                .help("a range with at least 16 addresses that nothing routes: `240.0.0.0/16`, `fd00:240::/64`");
+        } else if let Some((first, first_at)) = ranges.iter().find(|it| same_family(it.0, range)) {
+            diags
+                .error(
+                    Code::InvalidRange,
+                    format!("virtual IPs are taken from two ranges of one family, {first} and {range}"),
+                )
+                .at(at.value(), "the second")
+                .context(*first_at, "the first")
+                .help("one range of IPv4, one of IPv6, or one of each");
+        } else {
+            usable(range, at, diags);
+            ranges.push((range, at.value()));
         }
-    };
-    Mesh { suffix, trust_domain, virtual_range, virtual_range_at: range_place.value() }
+    }
+    ranges.sort_by_key(|it| it.0.max_prefix_len());
+    if ranges.is_empty() {
+        ranges.push((Ipv4Net::new_assert([240, 0, 0, 0].into(), 16).into(), place.value()));
+    }
+    ranges
+}
+
+fn same_family(a: IpNet, b: IpNet) -> bool {
+    a.max_prefix_len() == b.max_prefix_len()
 }
 
 fn suffix(suffix: &str, place: Place<'_>, diags: &mut Diagnostics) -> bool {
@@ -48,21 +82,33 @@ fn suffix(suffix: &str, place: Place<'_>, diags: &mut Diagnostics) -> bool {
     true
 }
 
+/// Where no virtual IP can lie, and why.
+const RESERVED: [(&str, &str); 9] = [
+    ("0.0.0.0/8", "has no meaning as a destination"),
+    ("127.0.0.0/8", "is loopback: a sidecar takes it for itself"),
+    ("169.254.0.0/16", "is link-local"),
+    ("224.0.0.0/4", "is multicast: pods have no route for it"),
+    (ISTIO_V4, "is where Istio itself allocates"),
+    ("::/16", "has no meaning as a destination"),
+    ("fe80::/10", "is link-local"),
+    ("ff00::/8", "is multicast: pods have no route for it"),
+    (ISTIO_V6, "is where Istio itself allocates"),
+];
+const ISTIO_V4: &str = "240.240.0.0/16";
+const ISTIO_V6: &str = "2001:2::/48";
+
 /// A range of virtual IPs must be one that a sidecar can capture and nothing else means.
-fn usable(net: Ipv4Net, place: Place<'_>, diags: &mut Diagnostics) -> Ipv4Net {
-    let istio = Ipv4Net::new_assert([240, 240, 0, 0].into(), 16);
-    let reserved = [
-        (Ipv4Net::new_assert([0, 0, 0, 0].into(), 8), "has no meaning as a destination"),
-        (Ipv4Net::new_assert([127, 0, 0, 0].into(), 8), "is loopback: a sidecar takes it for itself"),
-        (Ipv4Net::new_assert([169, 254, 0, 0].into(), 16), "is link-local"),
-        (Ipv4Net::new_assert([224, 0, 0, 0].into(), 4), "is multicast: pods have no route for it"),
-        (istio, "is where Istio itself allocates"),
-    ];
-    if let Some((_, reason)) = reserved.iter().find(|(it, _)| it.contains(&net) || (net.contains(it) && *it != istio)) {
+fn usable(net: IpNet, place: Place<'_>, diags: &mut Diagnostics) {
+    let parsed = |text: &str| text.parse::<IpNet>().expect("a range written above");
+    // Istio's own range may be a part: those addresses are left out.
+    let meets = |text: &str| {
+        let reserved = parsed(text);
+        reserved.contains(&net) || net.contains(&reserved) && ![ISTIO_V4, ISTIO_V6].contains(&text)
+    };
+    if let Some((_, reason)) = RESERVED.iter().find(|it| meets(it.0)) {
         diags
             .error(Code::InvalidRange, format!("virtual IPs cannot be taken from `{net}`: it {reason}"))
             .at(place.value(), "")
             .help("`240.0.0.0/16` is reserved, routed by nobody and captured by sidecars");
     }
-    net
 }

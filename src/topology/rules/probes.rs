@@ -40,7 +40,10 @@ pub(super) fn check(
         for (_, what, since, instead) in needs.iter().filter(|it| it.0) {
             let old = placement.iter().map(|id| &clusters[id.0]).find(|it| it.kubernetes.is_some_and(|it| it < *since));
             // Istio's old line runs on nothing newer than 1.21, whether the release is written or not.
-            let ceiling = placement.iter().map(|id| &clusters[id.0]).find(|it| it.target.refused_by <= *since);
+            let ceiling = placement
+                .iter()
+                .map(|id| &clusters[id.0])
+                .find(|it| it.target.refused_by.is_some_and(|refused| refused <= *since));
             if let Some(cluster) = old.or(ceiling) {
                 diags
                     .error(

@@ -17,12 +17,17 @@ pub(super) struct References<'a> {
 impl References<'_> {
     /// The cluster of this name.
     pub(super) fn cluster(self, who: &str, name: &str, at: Place<'_>, diags: &mut Diagnostics) -> Option<ClusterId> {
+        self.cluster_at(who, name, at.value(), diags)
+    }
+
+    /// The cluster of this name, which may be a key.
+    pub(super) fn cluster_at(self, who: &str, name: &str, at: Span, diags: &mut Diagnostics) -> Option<ClusterId> {
         if let Some(index) = self.spec.clusters.get_index_of(name) {
             return Some(ClusterId(index));
         }
         let draft = diags
             .error(Code::UnknownCluster, format!("{who} names the cluster `{name}`, which does not exist"))
-            .at(at.value(), "no cluster has this name");
+            .at(at, "no cluster has this name");
         missing(draft, "cluster", name, &self.spec.clusters, self.root.get("clusters").key());
         None
     }

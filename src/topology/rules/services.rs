@@ -1,18 +1,20 @@
 //! Rules of a service: its names, placement and calls.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::references::{self, References};
-use super::{form, names, password, ports, workloads};
+use super::{balance, form, names, password, ports, workloads};
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{CallSpec, Place, ServiceSpec, Short, TopologySpec};
 use crate::target::Release;
-use crate::topology::{Call, Cluster, Form, Service, Variable};
+use crate::topology::{Call, Cluster, Form, Mesh, Service, Variable, Workload};
 
 /// Checks every service, then every call between them.
 pub(in crate::topology) fn resolve(
     spec: &TopologySpec,
+    mesh: &Mesh,
     clusters: &[Cluster],
     root: Place<'_>,
     diags: &mut Diagnostics,
@@ -21,7 +23,7 @@ pub(in crate::topology) fn resolve(
     let place = root.get("services");
     let written = spec.services.iter().collect();
     let mut services = diags.each(written, |(key, service): (&String, &ServiceSpec), diags| {
-        one(key, service, clusters, references, place.get(key), diags)
+        one(key, service, mesh, clusters, references, place.get(key), diags)
     });
     unique_hosts(&services, diags);
     let written = spec.services.values().enumerate().collect();
@@ -40,6 +42,7 @@ pub(in crate::topology) fn resolve(
 fn one(
     key: &str,
     spec: &ServiceSpec,
+    mesh: &Mesh,
     clusters: &[Cluster],
     references: References<'_>,
     place: Place<'_>,
@@ -72,7 +75,8 @@ fn one(
     }
     let app_protocol = placement.iter().all(|id| {
         let cluster = &clusters[id.0];
-        cluster.target.app_protocol && cluster.kubernetes.is_some_and(|it| it >= Release::minor(1, 19))
+        cluster.passes_through()
+            || cluster.target.app_protocol && cluster.kubernetes.is_some_and(|it| it >= Release::minor(1, 19))
     });
     names::labels(&spec.labels, place.get("labels"), diags);
     names::annotations(&spec.annotations, place.get("annotations"), diags);
@@ -105,6 +109,8 @@ fn one(
         None if matches!(workload, crate::topology::Workload::Deployment(_)) => name.clone(),
         None => "default".to_owned(),
     };
+    let account_known = spec.service_account.is_some() || matches!(workload, Workload::Deployment(_));
+    let balance = balance::resolve(&who, spec, &placement, clusters, references, place, diags);
     Service {
         key: key.to_owned(),
         at: place.key(),
@@ -113,13 +119,17 @@ fn one(
         namespace,
         placement,
         service_account,
+        account_known,
         labels: spec.labels.clone(),
         annotations: spec.annotations.clone(),
         selector,
         calls: Vec::new(),
         workload,
-        virtual_ip: virtual_ip(spec, place, diags),
+        virtual_ips: virtual_ips(spec, place.get("virtualIP"), diags),
+        names: spec.names.unwrap_or(mesh.names),
+        balance,
         called_from_afar: false,
+        has_virtual_ip: false,
     }
 }
 
@@ -137,17 +147,28 @@ pub(super) fn namespace(written: Option<&str>, place: Place<'_>, diags: &mut Dia
     namespace.to_owned()
 }
 
-fn virtual_ip(spec: &ServiceSpec, place: Place<'_>, diags: &mut Diagnostics) -> Option<(std::net::Ipv4Addr, Span)> {
-    let place = place.get("virtualIP");
-    let text = spec.virtual_ip.as_deref()?;
-    let ip = text.parse().ok();
-    if ip.is_none() {
-        diags
-            .error(Code::InvalidVirtualIp, format!("`{text}` is not an IPv4 address"))
-            .at(place.value(), "")
-            .help("an address of `mesh.virtualIPs`, without a prefix length: `240.0.0.2`");
+fn virtual_ips(spec: &ServiceSpec, place: Place<'_>, diags: &mut Diagnostics) -> Vec<(IpAddr, Span)> {
+    let mut pins: Vec<(IpAddr, Span)> = Vec::new();
+    for (index, text) in spec.virtual_ip.0.iter().enumerate() {
+        let at = references::element(place, index).value();
+        let Ok(ip) = text.parse::<IpAddr>() else {
+            diags
+                .error(Code::InvalidVirtualIp, format!("`{text}` is not an IP address"))
+                .at(at, "")
+                .help("an address of `mesh.virtualIPs`, without a prefix length: `240.0.0.2`");
+            continue;
+        };
+        if let Some((first, first_at)) = pins.iter().find(|it| it.0.is_ipv4() == ip.is_ipv4()) {
+            diags
+                .error(Code::InvalidVirtualIp, format!("{ip} is a second virtual IP of one family, beside {first}"))
+                .at(at, "the second")
+                .context(*first_at, "the first")
+                .help("a service has at most one of IPv4 and one of IPv6");
+        } else {
+            pins.push((ip, at));
+        }
     }
-    ip.map(|ip| (ip, place.value()))
+    pins
 }
 
 fn unique_hosts(services: &[Service], diags: &mut Diagnostics) {

@@ -1,0 +1,128 @@
+//! `DestinationRule` and `VirtualService` of services that several endpoints answer for: which is
+//! tried first, which is left alone for a while, who gets which share.
+
+use std::collections::BTreeSet;
+
+use super::far::{self, tier_label};
+use super::{DestinationRule, Route, Split, Subset, callers};
+use crate::syntax::Names;
+use crate::topology::{Balance, ClusterId, Family, Protocol, ROOT_NAMESPACE, ServiceId, Topology};
+
+/// Requests after which a connection of HTTP/2 is replaced. A gateway shares out connections, not
+/// requests: one that lived for ever would keep all calls at one pod.
+const REQUESTS_A_CONNECTION: u32 = 1000;
+
+/// The rules of a cluster for the services it calls and the services it exports, by name.
+pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRule<'_>>, Vec<Split<'_>>) {
+    let view = topology.view(here);
+    let mut rules = Vec::new();
+    let mut splits = Vec::new();
+    let known: BTreeSet<ServiceId> =
+        view.outgoing.keys().chain(view.shared.keys()).chain(view.exports.keys()).copied().collect();
+    for id in known {
+        let called = view.outgoing.get(&id).or_else(|| view.shared.get(&id));
+        let exported = view.exports.get(&id);
+        for names in [Names::Global, Names::ClusterLocal] {
+            let host = match names {
+                Names::Global => topology.global_host(id),
+                Names::ClusterLocal => topology.local_host(id),
+            };
+            let called = called.filter(|_| topology.named(here, id) == names);
+            let exported = exported.is_some_and(|it| match names {
+                Names::Global => !it.global.is_empty(),
+                Names::ClusterLocal => !it.cluster_local.is_empty(),
+            });
+            rules.extend(rule(topology, here, id, &host, called, exported));
+            splits.extend(called.and_then(|ports| split(topology, here, id, &host, ports)));
+        }
+    }
+    (rules, splits)
+}
+
+/// The rule of a host, if calls need one, or the subsets that calls from afar name.
+fn rule<'a>(
+    topology: &'a Topology,
+    here: ClusterId,
+    id: ServiceId,
+    host: &str,
+    called: Option<&BTreeSet<usize>>,
+    exported: bool,
+) -> Option<DestinationRule<'a>> {
+    let service = topology.service(id);
+    let mut rule = DestinationRule {
+        api_version: topology.cluster(here).target.networking,
+        name: host.replace('.', "-"),
+        namespace: &service.namespace,
+        host: host.to_owned(),
+        file: format!("{}.{}", service.name, service.namespace),
+        ..DestinationRule::default()
+    };
+    if let Some(ports) = called {
+        let far = far::endpoints(topology, here, id);
+        let last = far.iter().map(|it| it.tier).max().unwrap_or(0);
+        let sticky = |index: &usize| matches!(service.ports[*index].protocol, Protocol::Grpc | Protocol::Http2);
+        rule.requests_a_connection = ports.iter().any(sticky).then_some(REQUESTS_A_CONNECTION);
+        if far.len() + usize::from(service.runs_in(here)) > 1 {
+            rule.outlier_detection = true;
+            let own_network = service.balance == Balance::Network;
+            let own_network = own_network.then(|| "topology.istio.io/network".to_owned());
+            rule.failover_priority = own_network.into_iter().chain((1..=last).rev().map(tier_label)).collect();
+            // Outlier detection alone would prefer the caller's zone.
+            rule.ignore_locality = rule.failover_priority.is_empty() && service.balance != Balance::Locality;
+        }
+    }
+    if let Balance::Weights(shares) = &service.balance
+        && (called.is_some() || exported)
+    {
+        rule.subsets = shares
+            .iter()
+            .map(|(cluster, _)| topology.cluster(*cluster))
+            .map(|it| Subset { name: &it.name, network: &it.network })
+            .collect();
+    }
+    // A gateway looks for the subsets of what it exports.
+    let also: &[&str] = if exported { &[ROOT_NAMESPACE] } else { &[] };
+    rule.export_to = callers::visible_to(topology, here, id, also);
+    let needed = rule.outlier_detection || rule.requests_a_connection.is_some() || !rule.subsets.is_empty();
+    needed.then_some(rule)
+}
+
+/// The shares of a host's calls, if they have any.
+fn split<'a>(
+    topology: &'a Topology,
+    here: ClusterId,
+    id: ServiceId,
+    host: &str,
+    ports: &BTreeSet<usize>,
+) -> Option<Split<'a>> {
+    let service = topology.service(id);
+    let shares = shares(topology, id);
+    if shares.is_empty() {
+        return None;
+    }
+    let mut split = Split {
+        api_version: topology.cluster(here).target.networking,
+        name: host.replace('.', "-"),
+        namespace: &service.namespace,
+        host: host.to_owned(),
+        export_to: callers::visible_to(topology, here, id, &[]),
+        shares,
+        file: format!("{}.{}", service.name, service.namespace),
+        ..Split::default()
+    };
+    for port in ports.iter().map(|it| &service.ports[*it]) {
+        let route = Route { port: port.number };
+        match port.protocol.family() {
+            Family::Http => split.http.push(route),
+            _ => split.tcp.push(route),
+        }
+    }
+    Some(split)
+}
+
+/// The clusters that get a share of a service's calls, as subsets, with their percent.
+pub(super) fn shares(topology: &Topology, id: ServiceId) -> Vec<(&str, u32)> {
+    let Balance::Weights(shares) = &topology.service(id).balance else { return Vec::new() };
+    let given = shares.iter().filter(|it| it.1 > 0);
+    given.map(|(cluster, percent)| (topology.cluster(*cluster).name.as_str(), *percent)).collect()
+}

@@ -1,0 +1,33 @@
+//! Istio 1.22: the first release of this line. API version v1; the gateway passes each exported
+//! service through a filter chain of its own; sidecars answer for the names of the suffix.
+
+use super::{Crossing, InstallFormat, Istio, Release, Search, StrictMtls, TrustDomain};
+
+pub(super) const ISTIO: Istio = Istio {
+    minor: Release::minor(1, 22),
+    // Patches go on appearing after this was written.
+    patches: (0, u32::MAX),
+    broken: &[],
+    tested_on: (Release::minor(1, 27), Release::minor(1, 30)),
+    refused_by: None,
+    crossing: Crossing::Passthrough,
+    networking: "networking.istio.io/v1",
+    security: "security.istio.io/v1",
+    strict_mtls: StrictMtls::PeerAuthentication,
+    install: InstallFormat::Chosen,
+    any_suffix: true,
+    control_plane_security: false,
+    must_disable_self_signed: false,
+    search: Search::Ignored,
+    addons: false,
+    router_mode: false,
+    gateway_sds: false,
+    rewrites_probes: true,
+    app_protocol: true,
+    trust_domain: TrustDomain::MeshConfig,
+    status_port: 15021,
+    web_ports: (8080, 8443),
+    manifest_has_namespace: false,
+    needs_old_helm: None,
+    native_sidecars: false,
+};

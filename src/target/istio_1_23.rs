@@ -1,0 +1,9 @@
+//! Istio 1.23: addresses for entries without one, on request.
+
+use super::{Istio, Release, istio_1_22};
+
+pub(super) const ISTIO: Istio = Istio {
+    minor: Release::minor(1, 23),
+    tested_on: (Release::minor(1, 27), Release::minor(1, 30)),
+    ..istio_1_22::ISTIO
+};
