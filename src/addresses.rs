@@ -135,7 +135,7 @@ impl Pool {
             cluster.ranges.all.iter().map(|(what, range, _)| (*range, format!("`{}` uses it for {what}", cluster.name)))
         });
         let gateways = topology.clusters.iter().flat_map(|cluster| {
-            let addresses = cluster.gateway.iter().flat_map(|it| it.all_addresses());
+            let addresses = cluster.gateway.iter().flat_map(crate::topology::Gateway::all_addresses);
             addresses.filter_map(|address| match address {
                 Address::Ip(ip) => Some((IpNet::from(*ip), format!("it is the gateway of `{}`", cluster.name))),
                 _ => None,

@@ -5,6 +5,7 @@
 
 mod apps;
 mod callers;
+mod control_plane;
 mod entries;
 mod far;
 mod ingress;
@@ -20,7 +21,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::addresses::Addresses;
-use crate::syntax::{GatewayAddresses, Provider, WorkloadSpec};
+use crate::syntax::{GatewayAddresses, Installer, Provider, WorkloadSpec};
 use crate::target::Istio;
 use crate::topology::{
     Address, Cluster, ClusterId, DnsServer, ExistingDns, Export, Gateway, Service, ServiceId, Topology, Trust,
@@ -65,8 +66,10 @@ pub struct ClusterModel<'a> {
     pub namespaces: Vec<Namespace<'a>>,
     /// Where the certificates come from.
     pub trust: &'a Trust,
-    /// The install file.
+    /// The install file of a release that rewrites names.
     pub install: Install<'a>,
+    /// The control plane and the gateways of any other release.
+    pub control_plane: Option<ControlPlane<'a>>,
     /// Names of the suffix in this cluster.
     pub dns: Option<Dns<'a>>,
     /// Whether strict mTLS is an object of its own.
@@ -79,6 +82,8 @@ pub struct ClusterModel<'a> {
     pub exports: Vec<String>,
     /// Other clusters' gateways, where they are written once.
     pub remote_networks: Vec<RemoteNetwork<'a>>,
+    /// Whether that is in the install file, and not in objects.
+    pub mesh_networks: bool,
     /// Its own services under the name that is the same from everywhere.
     pub owned: Vec<Entry<'a>>,
     /// Services of other clusters that are called from here by an entry.
@@ -174,8 +179,51 @@ pub struct Install<'a> {
     pub addons: Vec<&'static str>,
 }
 
+/// The control plane and the gateways of today's releases.
+#[derive(Debug)]
+pub struct ControlPlane<'a> {
+    /// What installs them.
+    pub installer: Installer,
+    /// The cluster's name in telemetry.
+    pub cluster: &'a str,
+    /// The network of its pods.
+    pub network: &'a str,
+    /// Its trust domain, unless it is the default.
+    pub trust_domain: Option<&'a str>,
+    /// Those of the other clusters.
+    pub trust_domain_aliases: Vec<&'a str>,
+    /// Whether sidecars let out only what the mesh knows.
+    pub registry_only: bool,
+    /// Whether applications are told to wait for their sidecar.
+    pub hold_application: bool,
+    /// The gateways that are installed.
+    pub gateways: Vec<GatewayPods<'a>>,
+}
+
+/// A gateway that is installed: its Deployment and its Service.
+#[derive(Debug)]
+pub struct GatewayPods<'a> {
+    /// Of both.
+    pub name: &'static str,
+    /// The value of the label `istio` of its pods.
+    pub label: &'static str,
+    /// The network whose endpoints it sees; all if there is none.
+    pub network: Option<&'a str>,
+    /// Ports of its Service; empty for those of the chart.
+    pub ports: Vec<GatewayPort>,
+    /// The address to ask the cloud for.
+    pub load_balancer_ip: Option<IpAddr>,
+    /// Whether its nodes are reached directly.
+    pub node_port: bool,
+    /// Whether it has addresses of both families.
+    pub dual_stack: bool,
+    /// Whether it reads certificates from secrets.
+    pub reads_secrets: bool,
+}
+
 /// A port of the gateway's Service.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct GatewayPort {
     /// Its name.
     pub name: String,
@@ -184,6 +232,7 @@ pub struct GatewayPort {
     /// The container port.
     pub target_port: u16,
     /// The node port, if pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub node_port: Option<u16>,
 }
 
@@ -287,7 +336,7 @@ pub struct Stub<'a> {
     pub owners: Vec<&'a str>,
 }
 
-/// A WorkloadEntry.
+/// A `WorkloadEntry`.
 #[derive(Debug, Serialize)]
 pub struct WorkloadEntry<'a> {
     /// Of the networking group.
@@ -554,12 +603,14 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
             .collect(),
         trust: &cluster.trust,
         install: install::lower(topology, id, &ingresses),
+        control_plane: newer.then(|| control_plane::lower(topology, id, &ingresses)),
         dns,
         needs_old_helm: cluster.target.needs_old_helm.is_some_and(|last| cluster.istio.patch <= last),
         peer_authentication: cluster.target.strict_mtls == crate::target::StrictMtls::PeerAuthentication,
         network: &cluster.network,
         exports: exports(topology, exported),
         remote_networks: remote_networks(topology, id),
+        mesh_networks: topology.mesh.gateway_addresses == GatewayAddresses::MeshNetworks,
         owned,
         remotes,
         stubs,

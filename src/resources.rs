@@ -14,6 +14,7 @@ mod install;
 mod kustomization;
 mod namespaces;
 mod peer_authentication;
+mod remote_gateways;
 mod routing;
 mod runbook;
 mod scope;
@@ -24,12 +25,13 @@ use crate::bundle::Bundle;
 use crate::model::ClusterModel;
 
 /// What writes the files of a bundle, in the order in which their objects are applied.
-const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 13] = [
+const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 14] = [
     namespaces::write,
     secrets::write,
     install::write,
     peer_authentication::write,
     east_west_gateway::write,
+    remote_gateways::write,
     entries::write,
     routing::write,
     scope::write,

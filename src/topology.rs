@@ -7,6 +7,7 @@
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -528,6 +529,16 @@ impl Service {
     /// The other clusters that a call from this one may reach.
     pub fn elsewhere(&self, from: ClusterId) -> impl Iterator<Item = ClusterId> {
         self.tiers(from).into_iter().flatten().filter(move |it| *it != from)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Name(name) => f.write_str(name),
+            Self::Pending => f.write_str("pending"),
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Far<'a> {
 }
 
 /// The gateways behind which a service is called from here.
-pub(super) fn endpoints<'a>(topology: &'a Topology, here: ClusterId, callee: ServiceId) -> Vec<Far<'a>> {
+pub(super) fn endpoints(topology: &Topology, here: ClusterId, callee: ServiceId) -> Vec<Far<'_>> {
     let service = topology.service(callee);
     let inline =
         topology.mesh.gateway_addresses == GatewayAddresses::Inline || !topology.cluster(here).passes_through();

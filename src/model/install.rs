@@ -1,4 +1,4 @@
-//! The install file: only the values that this release takes and this cluster needs.
+//! The install file of the releases that rewrite names: only the values that this release takes and this cluster needs.
 
 use std::net::IpAddr;
 
@@ -50,7 +50,8 @@ pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[Ingr
     }
 }
 
-fn pinned(topology: &Topology, id: ClusterId) -> Option<IpAddr> {
+/// The address to ask the cloud for.
+pub(super) fn pinned(topology: &Topology, id: ClusterId) -> Option<IpAddr> {
     match topology.cluster(id).gateway.as_ref()? {
         gateway if !gateway.pin => None,
         gateway => match gateway.addresses[..] {
@@ -60,6 +61,15 @@ fn pinned(topology: &Topology, id: ClusterId) -> Option<IpAddr> {
     }
 }
 
+/// The ports that ingresses listen on beside 80 and 443.
+pub(super) fn listened(ingresses: &[IngressModel<'_>]) -> Vec<u16> {
+    let mut listened: Vec<u16> = ingresses.iter().flat_map(|it| &it.servers).map(|it| it.number).collect();
+    listened.retain(|it| !matches!(it, 80 | 443));
+    listened.sort_unstable();
+    listened.dedup();
+    listened
+}
+
 /// The whole list of the gateway's ports, when its defaults do not do: the list that is written
 /// replaces the release's own. Ports of add-ons and of the mesh's expansion serve nothing here.
 fn gateway_ports(topology: &Topology, id: ClusterId, ingresses: &[IngressModel<'_>]) -> Vec<GatewayPort> {
@@ -67,11 +77,7 @@ fn gateway_ports(topology: &Topology, id: ClusterId, ingresses: &[IngressModel<'
     let node_port = cluster.gateway.as_ref().and_then(|it| it.node_port);
     // The mesh's own gateway serves these; one that somebody else runs has ports of its own.
     let own = cluster.ingress_gateway.selector.get("istio").is_some_and(|it| it == "ingressgateway");
-    let mut listened: Vec<u16> =
-        ingresses.iter().filter(|_| own).flat_map(|it| &it.servers).map(|it| it.number).collect();
-    listened.retain(|it| !matches!(it, 80 | 443));
-    listened.sort_unstable();
-    listened.dedup();
+    let listened = if own { listened(ingresses) } else { Vec::new() };
     if node_port.is_none() && listened.is_empty() {
         return Vec::new();
     }

@@ -81,7 +81,7 @@ fn rule<'a>(
             .collect();
     }
     // A gateway looks for the subsets of what it exports.
-    let also: &[&str] = if exported { &[ROOT_NAMESPACE] } else { &[] };
+    let also: &[&str] = if exported && !rule.subsets.is_empty() { &[ROOT_NAMESPACE] } else { &[] };
     rule.export_to = callers::visible_to(topology, here, id, also);
     let needed = rule.outlier_detection || rule.requests_a_connection.is_some() || !rule.subsets.is_empty();
     needed.then_some(rule)

@@ -1,11 +1,11 @@
 //! Services whose pods lie in other clusters: a Service without pods in their place, and a
-//! WorkloadEntry for each gateway.
+//! `WorkloadEntry` for each gateway.
 
 use std::collections::BTreeSet;
 
 use super::far;
 use super::{EndpointPort, Stub, WorkloadEntry};
-use crate::topology::{ClusterId, Port, ServiceId, Topology};
+use crate::topology::{ClusterId, Port, ServiceId, TargetPort, Topology};
 
 /// The Service of a name that nothing here answers for.
 pub(super) fn service<'a>(
@@ -33,7 +33,6 @@ pub(super) fn workload_entries<'a>(
     ports: &BTreeSet<usize>,
 ) -> Vec<WorkloadEntry<'a>> {
     let service = topology.service(callee);
-    let local = service.runs_in(here);
     let ports: Vec<&Port> = ports.iter().map(|index| &service.ports[*index]).collect();
     let far = far::endpoints(topology, here, callee);
     far.into_iter()
@@ -52,7 +51,8 @@ pub(super) fn workload_entries<'a>(
                 ports: ports
                     .iter()
                     .filter(|_| it.address.is_some())
-                    .map(|port| EndpointPort { name: port.target_name(local), number: it.port })
+                    .flat_map(|port| keys(port))
+                    .map(|name| EndpointPort { name, number: it.port })
                     .collect(),
                 address: it.address,
                 network: it.network,
@@ -65,13 +65,12 @@ pub(super) fn workload_entries<'a>(
         .collect()
 }
 
-impl Port {
-    /// The key under which an endpoint of a Service names this port: the target port's name where
-    /// the Service has one, else the port's own.
-    fn target_name(&self, local: bool) -> &str {
-        match &self.target {
-            crate::topology::TargetPort::Name(name) if local => name,
-            _ => &self.name,
-        }
-    }
+/// The keys under which an endpoint names a port: its name, and that of the target port, if it has
+/// one. A Service with named target ports looks for those.
+fn keys(port: &Port) -> impl Iterator<Item = &str> {
+    let target = match &port.target {
+        TargetPort::Name(name) if *name != port.name => Some(name.as_str()),
+        _ => None,
+    };
+    std::iter::once(port.name.as_str()).chain(target)
 }

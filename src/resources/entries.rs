@@ -21,7 +21,7 @@ pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
     }
 }
 
-/// A Service whose endpoints are WorkloadEntries. It names its ports as the real one does, and has
+/// A Service whose endpoints are `WorkloadEntry` objects. It names its ports as the real one does, and has
 /// no target ports: there is no pod to have them.
 fn service(stub: &Stub<'_>) -> Service {
     let ports = stub.ports.iter().map(|port| ServicePort {

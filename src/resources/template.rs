@@ -54,6 +54,8 @@ templates! {
     IstioOperator = "istio/istio_operator.yaml.j2";
     Gateway = "istio/gateway.yaml.j2";
     EastWestGateway = "istio/east_west_gateway.yaml.j2";
+    EastWestGatewayApi = "istio/east_west_gateway_api.yaml.j2";
+    RemoteGateway = "istio/remote_gateway.yaml.j2";
     WorkloadEntry = "istio/workload_entry.yaml.j2";
     DestinationRule = "istio/destination_rule.yaml.j2";
     Split = "istio/split.yaml.j2";

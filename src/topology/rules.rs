@@ -9,6 +9,7 @@ mod corefile;
 pub(super) mod dns;
 pub(super) mod externals;
 pub(super) mod form;
+mod gateways;
 pub(super) mod ingress;
 pub(super) mod mesh;
 pub(super) mod names;

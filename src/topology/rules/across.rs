@@ -4,7 +4,7 @@ use super::addresses::overlap;
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::Place;
-use crate::syntax::{Authorization, GatewayAddresses, Names};
+use crate::syntax::{Authorization, GatewayAddresses, GatewayBalance, Names};
 use crate::topology::{Address, Balance, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -195,38 +195,48 @@ fn releases(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags
     }
 }
 
-/// Endpoints of a Service have IPs: a gateway's DNS name cannot stand beside its pods.
+/// Where a gateway has a DNS name that Envoy would have to look up, it cannot stand beside pods, and
+/// Istio cannot put it in order: before 1.30 the order is ignored, and 1.30 and 1.31 crash over it
+/// (`failoverPriority` of a `DNS` entry whose endpoints differ in locality).
 fn named_gateways(topology: &Topology, diags: &mut Diagnostics) {
     if topology.mesh.gateway_addresses != GatewayAddresses::Inline {
         return;
     }
     let mut reported = BTreeSet::new();
-    for here in topology.cluster_ids() {
-        for callee in topology.view(here).shared.keys() {
+    for here in topology.cluster_ids().filter(|it| topology.cluster(*it).passes_through()) {
+        let view = topology.view(here);
+        for callee in view.shared.keys().chain(view.outgoing.keys()) {
             let service = topology.service(*callee);
-            for owner in service.elsewhere(here).map(|it| topology.cluster(it)) {
-                let addresses = owner.gateway.as_ref().map_or(&[][..], |it| it.addresses_from(here));
-                let Some(Address::Name(name)) = addresses.iter().find(|it| matches!(it, Address::Name(_))) else {
-                    continue;
-                };
-                if !reported.insert(*callee) {
-                    continue;
-                }
-                diags
-                    .error(
-                        Code::NamedGateway,
-                        format!(
-                            "in `{}` the gateway of `{}`, {name}, cannot stand beside the pods of `{}`",
-                            topology.cluster(here).name,
-                            owner.name,
-                            service.key
-                        ),
-                    )
-                    .at(service.at, "it runs in both clusters")
-                    .context(owner.at, "the gateway has a DNS name")
-                    .help("endpoints of a Service have IPs; let istiod look the name up: `mesh: {gatewayAddresses: mesh-networks}`")
-                    .help("or keep its calls in their cluster: `balance: local`");
-            }
+            let local = service.runs_in(here);
+            let owners: Vec<_> = service.elsewhere(here).map(|it| topology.cluster(it)).collect();
+            let gateways = || owners.iter().filter_map(|it| Some((*it, it.gateway.as_ref()?)));
+            let in_order = service.tiers(here).len() > 1
+                || service.balance == Balance::Network && owners.len() > 1
+                || gateways()
+                    .any(|(_, it)| it.balance == GatewayBalance::Failover && it.addresses_from(here).len() > 1);
+            let named = gateways().find_map(|(owner, gateway)| {
+                let name = gateway.addresses_from(here).iter().find(|it| matches!(it, Address::Name(_)))?;
+                Some((owner, name))
+            });
+            let Some((owner, name)) = named.filter(|_| (local || in_order) && reported.insert(*callee)) else {
+                continue;
+            };
+            let cluster = &topology.cluster(here).name;
+            let (why, at) = if local {
+                (format!("cannot stand beside the pods of `{}`", service.key), "it runs in both clusters")
+            } else {
+                (format!("cannot be one of several that `{}` is looked for at, in order", service.key), "this service")
+            };
+            diags
+                .error(Code::NamedGateway, format!("in `{cluster}` the gateway of `{}`, {name}, {why}", owner.name))
+                .at(service.at, at)
+                .context(owner.at, "the gateway has a DNS name")
+                .help("only IPs can; let istiod look the name up: `mesh: {gatewayAddresses: mesh-networks}`")
+                .help(if local {
+                    "or keep its calls in their cluster: `balance: local`"
+                } else {
+                    "or treat all alike: `balance: spread`"
+                });
         }
     }
 }

@@ -176,8 +176,7 @@ fn owner(
     if !placement.contains(&id) {
         let names: Vec<_> = placement
             .iter()
-            .map(|it| references.spec.clusters.get_index(it.0))
-            .flatten()
+            .filter_map(|it| references.spec.clusters.get_index(it.0))
             .map(|it| format!("`{}`", it.0))
             .collect();
         diags

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::references::{References, element};
-use super::{addresses, dns, names, ports, trust};
+use super::references::element;
+use super::{addresses, dns, gateways, names, trust};
 use crate::diag::{Code, Diagnostics, nearest};
-use crate::inputs::{Inputs, Part};
+use crate::inputs::Inputs;
 use crate::source::Span;
-use crate::syntax::{
-    ClusterSpec, GatewayApi, GatewayBalance, GatewaySpec, Installer, Place, RangesSpec, Short, TopologySpec,
-};
+use crate::syntax::{ClusterSpec, Installer, Place, RangesSpec, TopologySpec};
 use crate::target::{self, Crossing, InstallFormat, Istio, Release};
-use crate::topology::{Address, Cluster, Gateway, IngressGateway, Mesh, ROOT_NAMESPACE, Ranges};
+use crate::topology::{Cluster, IngressGateway, Mesh, ROOT_NAMESPACE, Ranges};
 
 /// Checks every cluster. A broken one is left with what could be read, so that the ids stay right.
 pub(in crate::topology) fn resolve(
@@ -55,7 +53,7 @@ pub(in crate::topology) fn resolve(
                 network: network(name, cluster, target, place, &mut networks, diags),
                 trust_domain: trust_domain(cluster, mesh, target, place, diags),
                 kubernetes,
-                gateway: gateway(name, spec, inputs, target, root, diags),
+                gateway: gateways::resolve(name, spec, inputs, target, root, diags),
                 dns: dns::resolve(name, cluster, mesh, target, &ranges, inputs, place, diags),
                 ranges,
                 locality: locality(cluster, place, diags),
@@ -349,169 +347,8 @@ fn ingress_gateway(cluster: &ClusterSpec, place: Place<'_>, diags: &mut Diagnost
     }
 }
 
-/// Where other clusters reach this one.
-fn gateway(
-    name: &str,
-    spec: &TopologySpec,
-    inputs: &Inputs,
-    target: &Istio,
-    root: Place<'_>,
-    diags: &mut Diagnostics,
-) -> Option<Gateway> {
-    let place = root.get("clusters").get(name).get("gateway");
-    let given = inputs.get(name, Part::Gateway);
-    let default = GatewaySpec::default();
-    let (texts, full): (&[String], &GatewaySpec) = match &spec.clusters[name].gateway {
-        Some(Short::Text(text)) => (std::slice::from_ref(text), &default),
-        Some(Short::Full(spec)) => (&spec.address.0, spec),
-        None => (&[], &default),
-    };
-    let place_of_address = place.get("address");
-    let addresses = match given {
-        Some(given) => match addresses::read(&given.address) {
-            Some(address) => {
-                reachable(name, &address, Some(&given.origin), place_of_address, diags);
-                vec![address]
-            }
-            None => {
-                diags
-                    .error(
-                        Code::InvalidAddressValue,
-                        format!(
-                            "`{}` gives `{}` as the gateway of `{name}`, which is no address",
-                            given.origin, given.address
-                        ),
-                    )
-                    .help(addresses::advice(&given.address));
-                return None;
-            }
-        },
-        None if texts.is_empty() => {
-            if spec.clusters[name].gateway.is_some() {
-                diags
-                    .error(Code::MissingField, format!("the gateway of `{name}` has no `address`"))
-                    .at(place.value(), "")
-                    .help("write `address: pending` until it is known");
-            }
-            return None;
-        }
-        None => gateway_addresses(name, texts, place_of_address, diags)?,
-    };
-    let references = References { spec, root };
-    let from = full.from.iter().filter_map(|(caller, texts)| {
-        let at = place.get("from").get(caller);
-        let id = references.cluster_at(&format!("the gateway of `{name}`"), caller, at.key(), diags)?;
-        if caller == name {
-            diags
-                .error(Code::InvalidAddress, format!("the gateway of `{name}` has an address for `{name}` itself"))
-                .at(at.key(), "")
-                .help("a cluster never calls its own gateway; name the cluster of a caller");
-        }
-        if texts.0.is_empty() {
-            diags
-                .error(Code::MissingField, format!("the gateway of `{name}` has no address for `{caller}`"))
-                .at(at.value(), "")
-                .help("leave it out: the gateway's own address then holds for it, too");
-        }
-        Some((id, gateway_addresses(name, &texts.0, at, diags)?))
-    });
-    let from = from.collect();
-    let port = |text: &Option<String>, field: &str, diags: &mut Diagnostics| {
-        text.as_deref().and_then(|it| ports::number(it, place.get(field), diags))
-    };
-    if full.pin && addresses.iter().any(|it| matches!(it, Address::Name(_))) {
-        diags
-            .error(Code::InvalidAddress, format!("the gateway of `{name}` cannot be pinned to a DNS name"))
-            .at(place.get("pin").key(), "")
-            .help("a cloud reserves IP addresses; leave `pin` out");
-    } else if full.pin && addresses.len() > 1 {
-        diags
-            .error(Code::InvalidAddress, format!("the gateway of `{name}` cannot be pinned to several addresses"))
-            .at(place.get("pin").key(), "")
-            .help("the install file makes one load balancer, which has one address; leave `pin` out");
-    }
-    if full.port.is_some() && full.node_port.is_some() {
-        diags
-            .error(Code::InvalidPort, format!("the gateway of `{name}` has a port and a node port"))
-            .at(place.get("port").key(), "others connect to one of the two")
-            .context(place.get("nodePort").key(), "the node port")
-            .help("leave `port` out where nodes are reached directly");
-    }
-    if target.crossing == Crossing::Rewrite {
-        let newer = [("from", !full.from.is_empty()), ("balance", full.balance.is_some()), ("api", full.api.is_some())];
-        for (field, _) in newer.into_iter().filter(|it| it.1) {
-            not_in_release(target, field, place.get(field), diags);
-        }
-    }
-    Some(Gateway {
-        addresses,
-        from,
-        balance: full.balance.unwrap_or(GatewayBalance::Spread),
-        api: full.api.unwrap_or(GatewayApi::Istio),
-        port: port(&full.port, "port", diags).unwrap_or(15443),
-        node_port: port(&full.node_port, "nodePort", diags),
-        pin: full.pin,
-    })
-}
-
-/// The addresses as written; `None` if one is none.
-fn gateway_addresses(name: &str, texts: &[String], place: Place<'_>, diags: &mut Diagnostics) -> Option<Vec<Address>> {
-    let mut addresses: Vec<Address> = Vec::with_capacity(texts.len());
-    let mut good = true;
-    for (index, text) in texts.iter().enumerate() {
-        let at = element(place, index);
-        let Some(address) = addresses::read(text) else {
-            diags
-                .error(Code::InvalidAddress, format!("`{text}` is no address of a gateway"))
-                .at(at.value(), "")
-                .help(addresses::advice(text));
-            good = false;
-            continue;
-        };
-        reachable(name, &address, None, at, diags);
-        if addresses.contains(&address) {
-            diags
-                .error(Code::InvalidAddress, format!("the gateway of `{name}` has the address {text} twice"))
-                .at(at.value(), "here again")
-                .help("name each address once");
-        }
-        if address == Address::Pending && texts.len() > 1 {
-            diags
-                .error(Code::InvalidAddress, format!("one of several addresses of `{name}` is pending"))
-                .at(at.value(), "")
-                .help("write those that are known, or `pending` alone");
-        }
-        addresses.push(address);
-    }
-    (good && !addresses.is_empty()).then_some(addresses)
-}
-
-/// Whether other clusters can reach an address.
-fn reachable(name: &str, address: &Address, origin: Option<&str>, place: Place<'_>, diags: &mut Diagnostics) {
-    let Address::Ip(ip) = *address else { return };
-    // The file's own address, if it has one, is not to blame for that of an option.
-    let (by, at) = match origin {
-        Some(origin) => (format!(", given by `{origin}`,"), None),
-        None => (String::new(), Some(place.value())),
-    };
-    if let Some(what) = addresses::unusable(ip) {
-        diags
-            .error(
-                Code::UnusableGateway,
-                format!("the gateway of `{name}`{by} is {ip}, {what}: no other cluster can reach it"),
-            )
-            .at_if(at)
-            .help("take the address of the load balancer in front of the gateway");
-    } else if addresses::private(ip) {
-        diags
-            .warning(Code::PrivateGateway, format!("the gateway of `{name}`{by} has a private address, {ip}"))
-            .at_if(at)
-            .help("right if the clusters' networks are peered; if so, write `allow: [T0403]`");
-    }
-}
-
 /// A field that only newer releases can serve.
-fn not_in_release(target: &Istio, field: &str, place: Place<'_>, diags: &mut Diagnostics) {
+pub(super) fn not_in_release(target: &Istio, field: &str, place: Place<'_>, diags: &mut Diagnostics) {
     diags
         .error(Code::FieldNotInRelease, format!("Istio {} cannot do what `{field}` asks for", target.line()))
         .at(place.key(), "")
