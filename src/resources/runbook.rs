@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::template::{Template, fill};
 use crate::bundle::Bundle;
-use crate::model::{App, ClusterModel, IngressModel};
+use crate::model::{App, ClusterModel, ControlPlane, Entry, IngressModel, Stub};
+use crate::syntax::{GatewayApi, Installer};
 use crate::target::InstallFormat;
 use crate::topology::{Address, DnsServer, TrustOrigin};
 
@@ -21,6 +22,13 @@ struct View<'a> {
     tested: String,
     ranges: &'a [(&'static str, String)],
     remotes: Vec<Remote<'a>>,
+    /// Those that have a virtual IP.
+    named: Vec<Remote<'a>>,
+    exports: &'a [String],
+    plane: Option<Plane<'a>>,
+    refused_by: Option<String>,
+    /// Whether Istio's own kinds outlive it.
+    keeps_crds: bool,
     callers: Option<String>,
     gateway: Option<Gateway>,
     helm: bool,
@@ -52,10 +60,24 @@ struct View<'a> {
     addons_of_release: bool,
 }
 
+/// How today's releases are installed.
+#[derive(Serialize)]
+struct Plane<'a> {
+    istioctl: bool,
+    helm: bool,
+    sail: bool,
+    gateway_api: bool,
+    gateways: Vec<&'a str>,
+    gateways_installed: bool,
+    gateways_later: bool,
+    /// The Deployment of the gateway that other clusters call.
+    east_west: &'static str,
+}
+
 #[derive(Serialize)]
 struct Remote<'a> {
     host: &'a str,
-    address: &'a str,
+    address: String,
     ports: String,
     owners: String,
 }
@@ -123,12 +145,16 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         tested: format!("{}.{} to {}.{}", first.major, first.minor, last.major, last.minor),
         ranges: &model.ranges,
         remotes: remotes(model),
+        named: model.remotes.iter().map(remote).collect(),
+        exports: &model.exports,
+        plane: model.control_plane.as_ref().map(|it| plane(it, model)),
+        keeps_crds: model.control_plane.as_ref().is_some_and(|it| it.installer != Installer::Istioctl),
+        refused_by: model.target.refused_by.map(|it| format!("{}.{}", it.major, it.minor)),
         callers: (!model.callers.is_empty()).then(|| and(model.callers.iter().map(|it| format!("`{it}`")))),
         gateway: model.gateway.map(|gateway| Gateway {
             address: and(gateway.addresses.iter().map(|address| match address {
-                Address::Ip(ip) => ip.to_string(),
-                Address::Name(name) => name.clone(),
                 Address::Pending => "an address that is not known yet".to_owned(),
+                known => known.to_string(),
             })),
             port: gateway.dial(),
             pinned: gateway.pin,
@@ -165,14 +191,42 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
     }
 }
 
+fn plane<'a>(plane: &ControlPlane<'a>, model: &ClusterModel<'_>) -> Plane<'a> {
+    let sail = plane.installer == Installer::Sail;
+    let by_istiod = model.gateway.is_some_and(|it| it.api == GatewayApi::GatewayApi);
+    Plane {
+        istioctl: plane.installer == Installer::Istioctl,
+        helm: plane.installer == Installer::Helm,
+        sail,
+        gateway_api: by_istiod || !model.remote_networks.is_empty() && !model.mesh_networks,
+        gateways: plane.gateways.iter().map(|it| it.name).collect(),
+        gateways_installed: !plane.gateways.is_empty() && !sail,
+        gateways_later: by_istiod || !plane.gateways.is_empty() && sail,
+        east_west: if by_istiod { "istio-eastwestgateway-istio" } else { "istio-eastwestgateway" },
+    }
+}
+
 fn remotes<'a>(model: &'a ClusterModel<'a>) -> Vec<Remote<'a>> {
-    let remote = |entry: &'a crate::model::Entry<'a>| Remote {
-        host: &entry.hosts[0],
-        address: &entry.addresses[0],
-        ports: entry.ports.iter().map(|it| it.number.to_string()).collect::<Vec<_>>().join(", "),
-        owners: entry.owners.join(", "),
+    let stub = |stub: &'a Stub<'a>| Remote {
+        host: &stub.host,
+        address: "that of its Service".to_owned(),
+        ports: ports(stub.ports.iter().map(|it| it.number)),
+        owners: stub.owners.join(", "),
     };
-    model.remotes.iter().map(remote).collect()
+    model.remotes.iter().map(remote).chain(model.stubs.iter().map(stub)).collect()
+}
+
+fn remote<'a>(entry: &'a Entry<'a>) -> Remote<'a> {
+    Remote {
+        host: &entry.hosts[0],
+        address: entry.addresses.join(", "),
+        ports: ports(entry.ports.iter().map(|it| it.number)),
+        owners: entry.owners.join(", "),
+    }
+}
+
+fn ports(numbers: impl Iterator<Item = u16>) -> String {
+    numbers.map(|it| it.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn expected<'a>(app: &App<'a>) -> Option<Expected<'a>> {
@@ -204,15 +258,17 @@ fn elsewhere<'a>(app: &'a App<'a>) -> impl Iterator<Item = Elsewhere<'a>> {
 
 /// One call to another cluster that can be looked at.
 fn example<'a>(model: &'a ClusterModel<'a>) -> Option<Example<'a>> {
+    let entries = model.remotes.iter().map(|it| (it.hosts[0].as_str(), it.ports[0].number));
+    let far: Vec<_> = entries.chain(model.stubs.iter().map(|it| (it.host.as_str(), it.ports[0].number))).collect();
     model.apps.iter().find_map(|app| {
         let called = |host: &str| app.variables.iter().any(|(_, value)| value.contains(host));
-        let entry = model.remotes.iter().find(|it| called(&it.hosts[0]))?;
+        let (host, port) = *far.iter().find(|it| called(it.0))?;
         Some(Example {
             caller: app.name,
             namespace: app.namespace,
             selector: labels(app.selector.iter().map(|(key, value)| (key.as_str(), value.as_str()))),
-            host: &entry.hosts[0],
-            port: entry.ports[0].number,
+            host,
+            port,
         })
     })
 }

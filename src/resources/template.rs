@@ -40,6 +40,9 @@ templates! {
     ExternalSecret = "external_secret.yaml.j2";
     CacertsCommands = "cacerts.md.j2";
     Runbook = "runbook.md.j2";
+    RunbookTools = "runbook_tools.md.j2";
+    RunbookInstall = "runbook_install.md.j2";
+    RunbookRemove = "runbook_remove.md.j2";
     CorefileBlock = "dns/block.corefile.j2";
     OpenshiftDns = "dns/openshift.yaml.j2";
     ServerCorefile = "dns/server.corefile.j2";
