@@ -76,6 +76,8 @@ pub struct ClusterModel<'a> {
     pub peer_authentication: bool,
     /// Whether the charts of this very patch need an old Helm.
     pub needs_old_helm: bool,
+    /// Whether the chart of gateways of this very patch forbids every value.
+    pub loose_gateway_schema: bool,
     /// The name of its network.
     pub network: &'a str,
     /// What its gateway lets in from other clusters, if it must be told: hosts, by name.
@@ -605,6 +607,7 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
         install: install::lower(topology, id, &ingresses),
         control_plane: newer.then(|| control_plane::lower(topology, id, &ingresses)),
         dns,
+        loose_gateway_schema: cluster.target.loose_gateway_schema.is_some_and(|last| cluster.istio.patch <= last),
         needs_old_helm: cluster.target.needs_old_helm.is_some_and(|last| cluster.istio.patch <= last),
         peer_authentication: cluster.target.strict_mtls == crate::target::StrictMtls::PeerAuthentication,
         network: &cluster.network,

@@ -93,6 +93,9 @@ pub struct Istio {
     pub manifest_has_namespace: bool,
     /// The last patch whose charts do not render with Helm newer than 3.2.4 (istio/istio#22295).
     pub needs_old_helm: Option<u32>,
+    /// The last patch whose chart of gateways Helm 3.18.5 and newer refuse, for the schema of its values
+    /// forbids every value (release note 57354).
+    pub loose_gateway_schema: Option<u32>,
     /// Whether sidecars start before the application by themselves.
     pub native_sidecars: bool,
 }

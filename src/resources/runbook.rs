@@ -70,6 +70,8 @@ struct Plane<'a> {
     gateways: Vec<&'a str>,
     gateways_installed: bool,
     gateways_later: bool,
+    /// Whether Helm must be kept from looking at the values of gateways.
+    loose_schema: bool,
     /// The Deployment of the gateway that other clusters call.
     east_west: &'static str,
 }
@@ -201,6 +203,7 @@ fn plane<'a>(plane: &ControlPlane<'a>, model: &ClusterModel<'_>) -> Plane<'a> {
         gateway_api: by_istiod || !model.remote_networks.is_empty() && !model.mesh_networks,
         gateways: plane.gateways.iter().map(|it| it.name).collect(),
         gateways_installed: !plane.gateways.is_empty() && !sail,
+        loose_schema: model.loose_gateway_schema,
         gateways_later: by_istiod || !plane.gateways.is_empty() && sail,
         east_west: if by_istiod { "istio-eastwestgateway-istio" } else { "istio-eastwestgateway" },
     }

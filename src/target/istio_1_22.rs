@@ -7,7 +7,7 @@ pub(super) const ISTIO: Istio = Istio {
     minor: Release::minor(1, 22),
     // Patches go on appearing after this was written.
     patches: (0, u32::MAX),
-    broken: &[],
+    broken: &[(0, 0, "answers 503 at a gateway that is asked for mTLS after it started, until it is restarted")],
     tested_on: (Release::minor(1, 27), Release::minor(1, 30)),
     refused_by: None,
     crossing: Crossing::Passthrough,
@@ -30,4 +30,5 @@ pub(super) const ISTIO: Istio = Istio {
     manifest_has_namespace: false,
     needs_old_helm: None,
     native_sidecars: false,
+    loose_gateway_schema: Some(u32::MAX),
 };

@@ -1,4 +1,4 @@
-//! Istio 1.30: nothing that a bundle depends on.
+//! Istio 1.30: nothing but its Kubernetes.
 
 use super::{Istio, Release, istio_1_29};
 

@@ -1,4 +1,4 @@
-//! Istio 1.31: nothing that a bundle depends on.
+//! Istio 1.31: nothing but its number, as far as bundles go.
 
 use super::{Istio, Release, istio_1_30};
 

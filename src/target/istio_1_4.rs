@@ -29,4 +29,5 @@ pub(super) const ISTIO: Istio = Istio {
     manifest_has_namespace: false,
     needs_old_helm: Some(7),
     native_sidecars: false,
+    loose_gateway_schema: None,
 };
