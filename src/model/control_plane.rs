@@ -20,6 +20,7 @@ pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[Ingr
         trust_domain_aliases: others.into_iter().filter(|it| *it != cluster.trust_domain).collect(),
         registry_only: topology.mesh.outbound == Outbound::RegistryOnly,
         // Native sidecars are up before the application by themselves.
+        dual_stack: topology.mesh.virtual_ranges.len() > 1,
         hold_application: !cluster.target.native_sidecars,
         gateways: ingress(cluster, ingresses).into_iter().chain(east_west(topology, id)).collect(),
     }

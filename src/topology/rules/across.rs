@@ -5,6 +5,7 @@ use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::Place;
 use crate::syntax::{Authorization, GatewayAddresses, GatewayBalance, Names};
+use crate::target::Release;
 use crate::topology::{Address, Balance, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -255,8 +256,21 @@ fn identities(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
+/// Patch releases that lose entries with several addresses (release notes 51967-revert and
+/// revert-multi-vip).
+const ONE_ADDRESS: [Release; 2] =
+    [Release { major: 1, minor: 22, patch: 4 }, Release { major: 1, minor: 23, patch: 0 }];
+
 /// What serves names of the suffix, and what the old line knows, is IPv4.
 fn families(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let two = topology.mesh.virtual_ranges.len() > 1;
+    for cluster in topology.clusters.iter().filter(|it| two && ONE_ADDRESS.contains(&it.istio)) {
+        diags
+            .error(Code::UnsupportedIstio, format!("Istio {} cannot hold hosts of two virtual IPs", cluster.istio))
+            .at(place.get("clusters").get(&cluster.name).get("istio").value(), "")
+            .context(topology.mesh.virtual_ranges[1].1, "one of IPv4 and one of IPv6")
+            .help("the patch releases before and after it can");
+    }
     if topology.mesh.virtual_ranges.iter().any(|it| it.0.addr().is_ipv4()) {
         return;
     }
