@@ -19,6 +19,8 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     gateways(topology, &crossings, place, diags);
     releases(topology, &crossings, place, diags);
     named_gateways(topology, diags);
+    order(topology, diags);
+    trust_domains(topology, place, diags);
     identities(topology, diags);
     dns(topology, &crossings, diags);
     families(topology, place, diags);
@@ -239,6 +241,53 @@ fn named_gateways(topology: &Topology, diags: &mut Diagnostics) {
                     "or treat all alike: `balance: spread`"
                 });
         }
+    }
+}
+
+/// Where istiod puts the gateways' addresses in, it can tell one cluster from the others, not put the
+/// others in order.
+fn order(topology: &Topology, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for here in topology.cluster_ids().filter(|it| !topology.addresses_inline(*it)) {
+        let view = topology.view(here);
+        for callee in view.shared.keys().chain(view.outgoing.keys()) {
+            let service = topology.service(*callee);
+            let near = service.balance == Balance::Locality && service.elsewhere(here).count() > 1;
+            if (near || service.tiers(here).len() > 2) && reported.insert(*callee) {
+                diags
+                    .error(
+                        Code::UnorderedGateways,
+                        format!(
+                            "`{}` is looked for in several other clusters in order, and their gateways are written once",
+                            service.key
+                        ),
+                    )
+                    .at(service.at, "")
+                    .context(topology.cluster(here).at, "from here")
+                    .help("istiod can try one cluster before the others, not one after the other: write `balance: network`, or name fewer: `balance: {failover: […]}`")
+                    .help("or leave `mesh.gatewayAddresses` out, if all gateways have IPs");
+            }
+        }
+    }
+}
+
+/// Trust domains of their own, beside a cluster that knows one for all.
+fn trust_domains(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let Some(old) = topology.clusters.iter().find(|it| !it.passes_through()) else { return };
+    for cluster in topology.clusters.iter().filter(|it| it.trust_domain != topology.mesh.trust_domain) {
+        diags
+            .error(
+                Code::FieldNotInRelease,
+                format!(
+                    "`{}` has a trust domain of its own, which `{}` with Istio {} does not accept",
+                    cluster.name,
+                    old.name,
+                    old.target.line()
+                ),
+            )
+            .at(place.get("clusters").get(&cluster.name).get("trustDomain").value(), "")
+            .context(old.at, "its pods take callers of their own trust domain only")
+            .help("leave `trustDomain` out as long as that cluster is part of the mesh");
     }
 }
 
