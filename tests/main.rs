@@ -6,6 +6,7 @@ mod diagnostics;
 mod example;
 mod golden;
 mod hostile;
+mod install;
 mod invariants;
 mod sample;
 mod support;
