@@ -26,6 +26,7 @@ pub mod inputs;
 pub mod model;
 mod resources;
 pub mod source;
+pub mod stats;
 pub mod syntax;
 pub mod target;
 pub mod topology;
@@ -37,6 +38,7 @@ use diag::{Diagnostics, Reported};
 use inputs::Inputs;
 use model::{Lowered, Wait};
 use source::Source;
+use stats::ClusterStats;
 use topology::{ClusterId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
@@ -79,6 +81,15 @@ impl Mesh {
         match model::lower(&self.topology, &self.addresses, id) {
             Lowered::Ready(model) => Outcome::Ready(resources::render(&model)),
             Lowered::Waiting(waits) => Outcome::Waiting(waits),
+        }
+    }
+
+    /// What the bundle of one cluster amounts to; `None` while it waits.
+    #[must_use]
+    pub fn stats(&self, id: ClusterId) -> Option<ClusterStats> {
+        match model::lower(&self.topology, &self.addresses, id) {
+            Lowered::Ready(model) => Some(stats::count(&model, &resources::render(&model))),
+            Lowered::Waiting(_) => None,
         }
     }
 

@@ -103,6 +103,18 @@ fn the_readme_shows_what_is_said() {
 }
 
 #[test]
+fn the_readme_shows_what_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("topology.yaml"), block("yaml topology")).expect("a file can be written");
+    let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+        .arg("stats")
+        .current_dir(folder.path())
+        .output()
+        .expect("the program starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), block("text stats"));
+}
+
+#[test]
 fn every_topology_of_the_readme_compiles() {
     let mesh = support::compile(&block("yaml right"));
     assert_eq!(mesh.clusters().count(), 2);

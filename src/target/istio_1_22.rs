@@ -30,5 +30,7 @@ pub(super) const ISTIO: Istio = Istio {
     manifest_has_namespace: false,
     needs_old_helm: None,
     native_sidecars: false,
+    finds_remote_gateways: false,
+    gateways_of_both_families: false,
     loose_gateway_schema: Some(u32::MAX),
 };

@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(TopologyArgs),
+    /// Count objects, and about how many clusters Envoy will hold.
+    #[command(after_help = STATS_EXAMPLES)]
+    Stats(StatsArgs),
     /// Tell the longer story of an error or a warning.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
@@ -64,6 +67,16 @@ pub(crate) struct CompileArgs {
     /// Write nothing; list the files that differ and exit with 1 if there are any.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// Print JSON: a list of clusters.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A topology, with what it cannot know.
@@ -151,6 +164,11 @@ Examples:
   meshlatch check
   meshlatch check mesh/topology.yaml
   helm template mesh | meshlatch check -";
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  meshlatch stats
+  meshlatch stats --json | jq '.[].eastWestGateway'";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

@@ -37,7 +37,7 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
 }
 
 /// Compiles the topology and says all there is to say of it; `None` if it has errors.
-fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
+pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(args)?;
     let inputs = input::addresses(args, &mut diags)?;
