@@ -10,6 +10,7 @@ mod install;
 mod invariants;
 mod sample;
 mod stats;
+mod schemas;
 mod support;
 mod tidy;
 mod yaml;
