@@ -32,6 +32,8 @@ pub mod target;
 pub mod topology;
 pub mod yaml;
 
+pub use resources::{CaFiles, shell_word};
+
 use addresses::Addresses;
 use bundle::Bundle;
 use diag::{Diagnostics, Reported};
@@ -39,7 +41,7 @@ use inputs::Inputs;
 use model::{Lowered, Wait};
 use source::Source;
 use stats::ClusterStats;
-use topology::{ClusterId, Topology};
+use topology::{Cluster, ClusterId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
 #[derive(Debug)]
@@ -73,6 +75,19 @@ impl Mesh {
     /// The clusters, in the order of the topology.
     pub fn clusters(&self) -> impl Iterator<Item = (ClusterId, &str)> {
         self.topology.cluster_ids().map(|id| (id, self.topology.cluster(id).name.as_str()))
+    }
+
+    /// What the topology says of one cluster.
+    #[must_use]
+    pub fn cluster(&self, id: ClusterId) -> &Cluster {
+        self.topology.cluster(id)
+    }
+
+    /// The command that makes `cacerts` of one cluster out of its PEM files; `None` if a secret
+    /// store brings them.
+    #[must_use]
+    pub fn cacerts_command(&self, id: ClusterId, names: CaFiles) -> Option<String> {
+        resources::cacerts_command(self.cluster(id), names)
     }
 
     /// Writes the bundle of one cluster. Clusters are independent: any order, any thread.

@@ -53,7 +53,7 @@ pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
 }
 
 /// The clusters that were named, or all, in the order of the topology.
-fn select<'a>(mesh: &'a Mesh, names: &[String]) -> Result<Vec<(ClusterId, &'a str)>, Failure> {
+pub(crate) fn select<'a>(mesh: &'a Mesh, names: &[String]) -> Result<Vec<(ClusterId, &'a str)>, Failure> {
     for name in names {
         if !mesh.clusters().any(|(_, it)| it == name) {
             let failure = Failure::new(format!("the topology has no cluster `{name}`"));

@@ -4,6 +4,7 @@
 //! command line, a file or a disk that does not do.
 
 mod args;
+mod certs;
 mod compile;
 mod completions;
 mod explain;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Compile(args) => compile::compile(args),
         Command::Check(args) => compile::check(args),
         Command::Stats(args) => stats::run(args),
+        Command::Certs(args) => certs::run(args),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Init { file } => init::run(file),
         Command::Completions { shell } => completions::run(*shell),
