@@ -211,7 +211,7 @@ fn identifier(certificate: &X509Certificate<'_>, authority: bool) -> Vec<u8> {
 
 #[test]
 fn the_commands_are_those_of_the_bundle_and_find_their_files() {
-    let own = format!("{}mesh: {{trust: {{files: \"./pki/{{cluster}}/istio\"}}}}\n", TODAY);
+    let own = format!("{TODAY}mesh: {{trust: {{files: \"./pki/{{cluster}}/istio\"}}}}\n");
     for topology in [TODAY, &own] {
         let folder = Folder::new(topology);
         folder.compile();
