@@ -7,6 +7,8 @@ mod example;
 mod golden;
 mod hostile;
 mod invariants;
+mod made;
+mod mesh;
 mod sample;
 mod support;
 mod tidy;
