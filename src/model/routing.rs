@@ -66,7 +66,8 @@ fn rule<'a>(
             rule.outlier_detection = true;
             let own_network = service.balance == Balance::Network;
             let own_network = own_network.then(|| "topology.istio.io/network".to_owned());
-            rule.failover_priority = own_network.into_iter().chain((1..=last).rev().map(tier_label)).collect();
+            // The first label that differs decides: with the network in front, no tier behind would count.
+            rule.failover_priority = (1..=last).rev().map(tier_label).chain(own_network).collect();
             // Outlier detection alone would prefer the caller's zone.
             rule.ignore_locality = rule.failover_priority.is_empty() && service.balance != Balance::Locality;
         }
