@@ -160,15 +160,8 @@ fn mesh() -> impl Strategy<Value = MadeMesh> {
         option::of(Just("td.example")),
         any::<bool>(),
     )
-        .prop_map(|(names, scope, outbound, authorization, addresses, suffix, trust_domain, dual_stack)| MadeMesh {
-            names,
-            scope,
-            outbound,
-            authorization,
-            addresses,
-            suffix,
-            trust_domain,
-            dual_stack,
+        .prop_map(|(names, scope, outbound, authorization, addresses, suffix, trust_domain, dual_stack)| {
+            MadeMesh { names, scope, outbound, authorization, addresses, suffix, trust_domain, dual_stack }
         })
 }
 
@@ -364,7 +357,8 @@ impl Made {
 
     /// Everything before the services.
     pub(crate) fn head(&self) -> String {
-        let MadeMesh { names, scope, outbound, authorization, addresses, suffix, trust_domain, dual_stack } = &self.mesh;
+        let MadeMesh { names, scope, outbound, authorization, addresses, suffix, trust_domain, dual_stack } =
+            &self.mesh;
         let ips = if *dual_stack { "[240.0.0.0/8, \"fd00:240::/64\"]" } else { "240.0.0.0/8" };
         let mut text = format!("version: 1\nallow: [T0306, T0904]\nmesh:\n  virtualIPs: {ips}\n");
         for (field, value) in [
@@ -397,7 +391,8 @@ impl Made {
         text.push_str(if self.ingresses.is_empty() { " {}\n" } else { "\n" });
         for (index, it) in self.ingresses.iter().enumerate() {
             let service = self.services.get(it.service);
-            let port = service.and_then(|it| it.ports.iter().find(|it| HTTP.contains(it))).map_or("http", |it| PORTS[*it].0);
+            let port =
+                service.and_then(|it| it.ports.iter().find(|it| HTTP.contains(it))).map_or("http", |it| PORTS[*it].0);
             let clusters = it.clusters.as_ref().map(|it| format!(", clusters: [{}]", names_of(it))).unwrap_or_default();
             let tls = if it.tls { ", tls: {credentialName: cert}" } else { "" };
             let key = it.service;
@@ -409,6 +404,11 @@ impl Made {
         text
     }
 
+    /// The same, when services go that externals and ingresses name.
+    pub(crate) fn head_without_callers(&self) -> String {
+        Self { externals: Vec::new(), ingresses: Vec::new(), ..self.clone() }.head()
+    }
+
     fn cluster(&self, index: usize, it: &MadeCluster) -> Vec<String> {
         let mut fields = vec![format!("istio: \"{}\"", it.release)];
         let mut say = |said: bool, text: String| fields.extend(said.then_some(text));
@@ -418,10 +418,14 @@ impl Made {
         say(it.locality.is_some(), format!("locality: {}", it.locality.unwrap_or_default()));
         say(it.dns, format!("dns: {{provider: coredns, address: 10.{}.0.53}}", 100 + index));
         say(it.dns, format!("ranges: {{pods: 10.{index}.0.0/16, services: 10.{}.0.0/20}}", 100 + index));
-        say(it.ingress.is_some(), format!("ingress: {{namespace: {}, serviceAccount: edge}}", it.ingress.unwrap_or_default()));
+        say(
+            it.ingress.is_some(),
+            format!("ingress: {{namespace: {}, serviceAccount: edge}}", it.ingress.unwrap_or_default()),
+        );
         let mut gateway = vec![format!("address: {}", addresses(index, 0, &it.addresses))];
         let callers: BTreeSet<_> = it.from.iter().map(|it| it.index(self.clusters.len())).collect();
-        let from: Vec<_> = callers.iter().map(|at| format!("c{at}: {}", addresses(index, at + 1, &it.addresses))).collect();
+        let from: Vec<_> =
+            callers.iter().map(|at| format!("c{at}: {}", addresses(index, at + 1, &it.addresses))).collect();
         let mut say = |said: bool, text: String| gateway.extend(said.then_some(text));
         say(!from.is_empty(), format!("from: {{{}}}", from.join(", ")));
         say(it.in_order == Some(true), "balance: failover".into());
@@ -475,7 +479,9 @@ impl Made {
             }
             Balance::Weights(first) => {
                 let first = usize::from(*first) % 101;
-                let rest = [(0, first), (1, 100 - first)].into_iter().filter_map(|(at, share)| Some((it.clusters.get(at)?, share)));
+                let rest = [(0, first), (1, 100 - first)]
+                    .into_iter()
+                    .filter_map(|(at, share)| Some((it.clusters.get(at)?, share)));
                 let shares: Vec<_> = rest.map(|(at, share)| format!("c{at}: {share}")).collect();
                 say(true, format!("balance: {{weights: {{{}}}}}", shares.join(", ")));
             }

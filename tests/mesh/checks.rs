@@ -93,7 +93,8 @@ fn i01_every_call_has_one_way_that_its_caller_sees(mesh: &Mesh, broken: &mut Bro
         }
         for entry in written.of_kind("ServiceEntry") {
             let internal = text(&entry.value, &["spec", "location"]) == Some("MESH_INTERNAL");
-            let owned = declared.local(&here.name).any(|it| words(&entry.value["spec"]["hosts"]) == [declared.global(it)]);
+            let owned =
+                declared.local(&here.name).any(|it| words(&entry.value["spec"]["hosts"]) == [declared.global(it)]);
             let hosts = words(&entry.value["spec"]["hosts"]);
             broken.unless(!internal || owned || used.contains(&hosts[0]), || format!("{} has no caller", entry.id()));
         }
@@ -150,7 +151,7 @@ fn externals_are_known(declared: &Declared, here: &Cluster, written: &Written, b
 fn sidecars(declared: &Declared, here: &Cluster, written: &Written, broken: &mut Broken) {
     let namespaces: BTreeSet<_> = declared.local(&here.name).map(|it| it.namespace.as_str()).collect();
     let mut should: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for namespace in namespaces.into_iter().filter(|_| declared.declared_scope && here.newer()) {
+    for namespace in namespaces.into_iter().filter(|_| declared.scoped && here.newer()) {
         let callees = declared.uses(&here.name).into_iter().filter(|it| it.namespaces.contains(namespace));
         let callees = callees.map(|it| (it.service.namespace.clone(), declared.host(&here.name, it.service)));
         let outside = declared.externals.iter().filter(|it| {
@@ -207,7 +208,8 @@ fn i03_a_host_has_one_entry_and_every_namespace_is_there(mesh: &Mesh, broken: &m
         let mut hosts = BTreeSet::new();
         for entry in written.of_kind("ServiceEntry") {
             for host in words(&entry.value["spec"]["hosts"]) {
-                broken.unless(!services.contains(&host), || format!("{}: {host} has a Service and an entry", here.name));
+                broken
+                    .unless(!services.contains(&host), || format!("{}: {host} has a Service and an entry", here.name));
                 broken.unless(hosts.insert(host), || format!("{}: the host of {} stands twice", here.name, entry.id()));
             }
         }
@@ -363,7 +365,8 @@ fn i06_variables_carry_the_host_and_the_port(mesh: &Mesh, broken: &mut Broken) {
                     let should = form.replace("{host}", &host).replace("{port}", &port);
                     let should = should.replace("{{", "{").replace("}}", "}");
                     let is = env.get(&Some(name.as_str())).copied().flatten();
-                    broken.unless_same(&is, &Some(should.as_str()), || format!("{}: {name} of {}", here.name, pods.id()));
+                    broken
+                        .unless_same(&is, &Some(should.as_str()), || format!("{}: {name} of {}", here.name, pods.id()));
                 }
             }
         }
@@ -372,8 +375,15 @@ fn i06_variables_carry_the_host_and_the_port(mesh: &Mesh, broken: &mut Broken) {
 
 /// Where no virtual IP may lie, beside what the topology declares.
 const RESERVED: [&str; 9] = [
-    "240.240.0.0/16", "127.0.0.0/8", "224.0.0.0/4", "0.0.0.0/8", "169.254.0.0/16", "255.255.255.255/32",
-    "2001:2::/48", "fe80::/10", "ff00::/8",
+    "240.240.0.0/16",
+    "127.0.0.0/8",
+    "224.0.0.0/4",
+    "0.0.0.0/8",
+    "169.254.0.0/16",
+    "255.255.255.255/32",
+    "2001:2::/48",
+    "fe80::/10",
+    "ff00::/8",
 ];
 
 /// A host has one virtual IP of each declared range, the same in every cluster, which no other host
@@ -427,7 +437,9 @@ fn i08_addresses_are_those_of_the_owners_gateway(mesh: &Mesh, broken: &mut Broke
         let owners = || call.service.elsewhere(&here.name).into_iter().map(|it| declared.cluster(it));
         let inline = declared.inline || !here.newer();
         let mut should: Vec<Option<String>> = owners()
-            .flat_map(|it| if inline { it.addresses(&here.name).iter().cloned().map(Some).collect() } else { vec![None] })
+            .flat_map(
+                |it| if inline { it.addresses(&here.name).iter().cloned().map(Some).collect() } else { vec![None] },
+            )
             .collect();
         let ends = written.ends(&host, call.service);
         let mut is: Vec<_> = ends.iter().map(|it| it.address.clone()).collect();
@@ -439,7 +451,7 @@ fn i08_addresses_are_those_of_the_owners_gateway(mesh: &Mesh, broken: &mut Broke
         let named = is.iter().flatten().any(|it| it.parse::<IpAddr>().is_err());
         for entry in written.entries(&host) {
             let resolution = text(&entry.value, &["spec", "resolution"]);
-            broken.unless_same(&resolution, &Some(if named { "DNS" } else { "STATIC" }), || who());
+            broken.unless_same(&resolution, &Some(if named { "DNS" } else { "STATIC" }), who);
         }
         let beside_pods = written.entries(&host).is_empty();
         broken.unless(!(named && beside_pods), || format!("{}: a Service has a DNS name among its endpoints", who()));
@@ -485,9 +497,9 @@ fn i09_names_are_resolved(mesh: &Mesh, broken: &mut Broken) {
     for (here, written) in mesh.clusters() {
         if here.newer() {
             let install = Install::read(written);
-            let capture = install.as_ref().and_then(|it| {
-                text(&it.mesh_config, &["defaultConfig", "proxyMetadata", "ISTIO_META_DNS_CAPTURE"])
-            });
+            let capture = install
+                .as_ref()
+                .and_then(|it| text(&it.mesh_config, &["defaultConfig", "proxyMetadata", "ISTIO_META_DNS_CAPTURE"]));
             broken.unless(capture == Some("true"), || format!("{}: sidecars do not answer for names", here.name));
         }
         let stub: Vec<_> = written.files.iter().filter(|it| it.0.starts_with("30-dns/")).map(|it| it.1).collect();
@@ -513,7 +525,15 @@ fn i09_names_are_resolved(mesh: &Mesh, broken: &mut Broken) {
         broken.unless(pins.is_empty() || pins == BTreeSet::from([address.clone()]), || {
             format!("{}: the server is pinned to {pins:?}, not {address}", here.name)
         });
-        let leads = |it: &&String| it.contains(address) && it.contains(&mesh.declared.suffix);
+        let leads = |it: &&String| {
+            // The script says what it leads where in two lines of its own.
+            let says = |what: &str, it: &str| !it.starts_with("#!") || it.contains(&format!("\n{what}\n"));
+            let suffix = &mesh.declared.suffix;
+            it.contains(address)
+                && it.contains(suffix)
+                && says(&format!("address={address}"), it)
+                && says(&format!("suffix={suffix}"), it)
+        };
         broken.unless(!called || !pins.is_empty() && stub.iter().any(leads), || {
             format!("{}: no stub leads to {ip}", here.name)
         });
@@ -528,8 +548,13 @@ fn i10_identities_are_those_of_the_owner_and_of_the_callers(mesh: &Mesh, broken:
         let domain = text(&install.mesh_config, &["trustDomain"]).unwrap_or("cluster.local");
         broken.unless_same(&domain, &here.trust_domain.as_str(), || format!("{}: its trust domain", here.name));
         let aliases: BTreeSet<_> = words(at(&install.mesh_config, &["trustDomainAliases"])).into_iter().collect();
-        let others: BTreeSet<_> =
-            declared.clusters.iter().map(|it| &it.trust_domain).filter(|it| **it != here.trust_domain).cloned().collect();
+        let others: BTreeSet<_> = declared
+            .clusters
+            .iter()
+            .map(|it| &it.trust_domain)
+            .filter(|it| **it != here.trust_domain)
+            .cloned()
+            .collect();
         broken.unless_same(&aliases, &others, || format!("{}: the other trust domains", here.name));
         for call in declared.crossings(&here.name) {
             let host = declared.host(&here.name, call.service);
@@ -561,7 +586,7 @@ fn i10_identities_are_those_of_the_owner_and_of_the_callers(mesh: &Mesh, broken:
 
 fn policies(declared: &Declared, here: &Cluster, written: &Written, broken: &mut Broken) {
     let mut should = BTreeMap::new();
-    for service in declared.local(&here.name).filter(|_| declared.declared_authorization) {
+    for service in declared.local(&here.name).filter(|_| declared.authorized) {
         let selector: Vec<_> = service.selector.clone().into_iter().collect();
         should.insert((service.namespace.clone(), selector), declared.callers(&here.name, service));
     }
@@ -592,8 +617,11 @@ fn i11_both_ends_speak_mtls(mesh: &Mesh, broken: &mut Broken) {
     }
     for (here, written) in mesh.clusters() {
         let strict = |it: &&Object| it.namespace == "istio-system" && at(&it.value, &["spec", "selector"]).is_null();
-        let modes: Vec<_> =
-            written.of_kind("PeerAuthentication").filter(strict).map(|it| text(&it.value, &["spec", "mtls", "mode"])).collect();
+        let modes: Vec<_> = written
+            .of_kind("PeerAuthentication")
+            .filter(strict)
+            .map(|it| text(&it.value, &["spec", "mtls", "mode"]))
+            .collect();
         if here.release > (1, 4) {
             broken.unless_same(&modes, &vec![Some("STRICT")], || format!("{}: PeerAuthentication", here.name));
         }
@@ -606,13 +634,18 @@ fn i11_both_ends_speak_mtls(mesh: &Mesh, broken: &mut Broken) {
             broken.unless(tls.is_null(), || format!("{}: {} sets a mode of its own", here.name, rule.id()));
         }
         for service in declared.local(&here.name) {
-            let labels = written.object("Namespace", "", &service.namespace).map(|it| pairs(&it.value, &["metadata", "labels"]));
+            let labels =
+                written.object("Namespace", "", &service.namespace).map(|it| pairs(&it.value, &["metadata", "labels"]));
             let injected = labels.is_some_and(|it| it.get("istio-injection").is_some_and(|it| it == "enabled"));
             broken.unless(injected, || format!("{}: {} gets no sidecars", here.name, service.namespace));
             let exported = declared.exports(&here.name).values().any(|it| it.service.key == service.key);
-            let calls_out = declared.crossings(&here.name).iter().any(|it| service.calls.iter().any(|call| call.callee == it.service.key));
+            let calls_out = declared
+                .crossings(&here.name)
+                .iter()
+                .any(|it| service.calls.iter().any(|call| call.callee == it.service.key));
             let Some(pods) = written.object("Deployment", &service.namespace, &service.name) else { continue };
-            let annotation = text(&pods.value, &["spec", "template", "metadata", "annotations", "sidecar.istio.io/inject"]);
+            let annotation =
+                text(&pods.value, &["spec", "template", "metadata", "annotations", "sidecar.istio.io/inject"]);
             let host_network = at(&pods.value, &["spec", "template", "spec", "hostNetwork"]).as_bool() == Some(true);
             broken.unless(!(exported || calls_out) || annotation != Some("false") && !host_network, || {
                 format!("{}: {} takes part without a sidecar", here.name, pods.id())
@@ -625,7 +658,9 @@ fn i11_both_ends_speak_mtls(mesh: &Mesh, broken: &mut Broken) {
 fn rewrites(written: &Written) -> bool {
     let operator = written.install("istio-operator.yaml");
     let values = written.install("values.yaml");
-    let global = operator.as_ref().map_or_else(|| values.as_ref().map(|it| &it["global"]), |it| Some(at(it, &["spec", "values", "global"])));
+    let global = operator
+        .as_ref()
+        .map_or_else(|| values.as_ref().map(|it| &it["global"]), |it| Some(at(it, &["spec", "values", "global"])));
     global.is_some_and(|it| at(it, &["multiCluster", "enabled"]).as_bool() == Some(true))
 }
 
@@ -640,7 +675,8 @@ fn i12_the_gateway_lets_in_what_is_called_and_nothing_else(mesh: &Mesh, broken: 
                 if text(server, &["tls", "mode"]) == Some("AUTO_PASSTHROUGH") {
                     is.extend(words(&server["hosts"]));
                     let port = (server["port"]["number"].as_u64(), text(server, &["port", "protocol"]));
-                    broken.unless_same(&port, &(Some(15443), Some("TLS")), || format!("{}: {}", here.name, gateway.id()));
+                    broken
+                        .unless_same(&port, &(Some(15443), Some("TLS")), || format!("{}: {}", here.name, gateway.id()));
                     let selector = pairs(&gateway.value, &["spec", "selector"]);
                     let pods = east_west(here, written).map(|it| it.labels).unwrap_or_default();
                     let found = selector.iter().all(|(key, value)| pods.get(key) == Some(value));
@@ -651,7 +687,9 @@ fn i12_the_gateway_lets_in_what_is_called_and_nothing_else(mesh: &Mesh, broken: 
                 for listener in list(&gateway.value, &["spec", "listeners"]) {
                     is.extend(text(listener, &["hostname"]).map(str::to_owned));
                     let port = (listener["port"].as_u64(), text(listener, &["tls", "mode"]));
-                    broken.unless_same(&port, &(Some(15443), Some("Passthrough")), || format!("{}: {}", here.name, gateway.id()));
+                    broken.unless_same(&port, &(Some(15443), Some("Passthrough")), || {
+                        format!("{}: {}", here.name, gateway.id())
+                    });
                 }
             }
         }
@@ -706,10 +744,13 @@ fn i13_the_owner_knows_the_host_and_callers_keep_it_to_themselves(mesh: &Mesh, b
             };
             broken.unless(entry.visible_to("istio-system"), || format!("{} is hidden from the gateway", who()));
             let selector = pairs(&entry.value, &["spec", "workloadSelector", "labels"]);
-            let addresses: Vec<_> =
-                list(&entry.value, &["spec", "endpoints"]).into_iter().filter_map(|it| text(it, &["address"])).collect();
+            let addresses: Vec<_> = list(&entry.value, &["spec", "endpoints"])
+                .into_iter()
+                .filter_map(|it| text(it, &["address"]))
+                .collect();
             if selector.is_empty() {
-                let local = addresses == [service.local()] && text(&entry.value, &["spec", "resolution"]) == Some("DNS");
+                let local =
+                    addresses == [service.local()] && text(&entry.value, &["spec", "resolution"]) == Some("DNS");
                 broken.unless(local, || format!("{} does not lead to its own Service", who()));
                 for end in written.ends(&host, service) {
                     let marked = end.labels.get("security.istio.io/tlsMode").is_some_and(|it| it == "istio");
@@ -755,7 +796,9 @@ fn i14_networks_agree(mesh: &Mesh, broken: &mut Broken) {
             broken.unless(false, || format!("{} has no install file", here.name));
         }
         if let Some(gateway) = east_west(here, written) {
-            broken.unless_same(&gateway.labels.get(LABEL).map(String::as_str), &own, || format!("{}: its gateway", here.name));
+            broken.unless_same(&gateway.labels.get(LABEL).map(String::as_str), &own, || {
+                format!("{}: its gateway", here.name)
+            });
             broken.unless_same(&gateway.view.as_deref(), &own, || format!("{}: what its gateway sees", here.name));
         } else {
             let api = |it: &&Object| text(&it.value, &["spec", "gatewayClassName"]) == Some("istio");
@@ -771,7 +814,8 @@ fn i14_networks_agree(mesh: &Mesh, broken: &mut Broken) {
             broken.unless_same(&end.network.is_some(), &here.newer(), || format!("{} has a network", who()));
             let owner = owner(declared, here, &call, &end);
             broken.unless(owner.is_some_and(|it| it.network != here.network), || format!("{} is nowhere", who()));
-            let there = owner.zip(end.address.as_ref()).is_none_or(|(it, address)| it.addresses(&here.name).contains(address));
+            let there =
+                owner.zip(end.address.as_ref()).is_none_or(|(it, address)| it.addresses(&here.name).contains(address));
             broken.unless(there, || format!("{} has the network of another address", who()));
         }
     }
@@ -800,7 +844,9 @@ fn i15_routes_and_rules_name_what_is_there(mesh: &Mesh, broken: &mut Broken) {
             let rule = written.of_host("DestinationRule", host);
             let network = rule.and_then(|it| subset_network(it, subset));
             broken.unless(network.is_some(), || format!("{}: {} names no subset of {host}", here.name, route.id()));
-            let Some(owner) = declared.clusters.iter().find(|it| Some(&it.network) == network.as_ref()) else { continue };
+            let Some(owner) = declared.clusters.iter().find(|it| Some(&it.network) == network.as_ref()) else {
+                continue;
+            };
             let Some(there) = mesh.written(&owner.name).filter(|_| owner.name != here.name) else { continue };
             let rule = there.of_host("DestinationRule", host).filter(|it| it.visible_to("istio-system"));
             broken.unless(rule.is_some_and(|it| subset_network(it, subset) == network), || {
@@ -827,7 +873,14 @@ fn subset_network(rule: &Object, subset: &str) -> Option<String> {
 }
 
 /// Every called port is routed, in the declared shares.
-fn shares(here: &Cluster, written: &Written, call: &Use<'_>, host: &str, weights: &BTreeMap<String, u64>, broken: &mut Broken) {
+fn shares(
+    here: &Cluster,
+    written: &Written,
+    call: &Use<'_>,
+    host: &str,
+    weights: &BTreeMap<String, u64>,
+    broken: &mut Broken,
+) {
     let should: BTreeMap<String, u64> = weights.iter().filter(|it| *it.1 > 0).map(|it| (it.0.clone(), *it.1)).collect();
     let own: Vec<_> = written.of_kind("VirtualService").collect();
     let in_mesh = |it: &&&Object| at(&it.value, &["spec", "gateways"]).is_null();
@@ -854,7 +907,14 @@ fn shares(here: &Cluster, written: &Written, call: &Use<'_>, host: &str, weights
 
 /// Sorts the endpoints of a host as Istio does, by the labels that a rule lists, and compares the
 /// result with the declared order.
-fn order(declared: &Declared, here: &Cluster, written: &Written, call: &Use<'_>, rule: Option<&Object>, broken: &mut Broken) {
+fn order(
+    declared: &Declared,
+    here: &Cluster,
+    written: &Written,
+    call: &Use<'_>,
+    rule: Option<&Object>,
+    broken: &mut Broken,
+) {
     let service = call.service;
     let host = declared.host(&here.name, service);
     let ends = written.ends(&host, service);
@@ -914,10 +974,14 @@ fn i16_every_object_is_one_that_the_release_serves(mesh: &Mesh, broken: &mut Bro
                 "Deployment" => "apps/v1".to_owned(),
                 "PodDisruptionBudget" => version.to_owned(),
                 "Role" | "RoleBinding" => "rbac.authorization.k8s.io/v1".to_owned(),
-                "PeerAuthentication" | "AuthorizationPolicy" if here.release > (1, 4) => format!("security.istio.io/{security}"),
+                "PeerAuthentication" | "AuthorizationPolicy" if here.release > (1, 4) => {
+                    format!("security.istio.io/{security}")
+                }
                 "Gateway" if !istio && here.newer() => "gateway.networking.k8s.io/v1".to_owned(),
                 "ServiceEntry" | "Gateway" | "VirtualService" => format!("networking.istio.io/{networking}"),
-                "DestinationRule" | "Sidecar" | "WorkloadEntry" if here.newer() => format!("networking.istio.io/{networking}"),
+                "DestinationRule" | "Sidecar" | "WorkloadEntry" if here.newer() => {
+                    format!("networking.istio.io/{networking}")
+                }
                 _ => "no object of this kind".to_owned(),
             };
             broken.unless_same(&version, &should.as_str(), || format!("{}: {}", here.name, object.id()));
@@ -947,13 +1011,17 @@ fn i17_every_object_is_valid(mesh: &Mesh, broken: &mut Broken) {
             let to = words(&spec["exportTo"]);
             let namespaces = object.exported_to();
             let known = |it: &String| is_label(it) || it == "*" && to.len() == 1;
-            broken.unless(namespaces.len() == to.len() && namespaces.iter().all(known), || format!("{}: exportTo", who()));
+            broken.unless(namespaces.len() == to.len() && namespaces.iter().all(known), || {
+                format!("{}: exportTo", who())
+            });
             match object.kind.as_str() {
                 "ServiceEntry" => entry(spec, who, broken),
                 "WorkloadEntry" => endpoint(spec, None, who, broken),
                 "Sidecar" => broken.unless(!egress(object).is_empty(), || format!("{} is empty", who())),
                 "AuthorizationPolicy" => {
-                    broken.unless(!pairs(spec, &["selector", "matchLabels"]).is_empty(), || format!("{} is about all", who()));
+                    broken.unless(!pairs(spec, &["selector", "matchLabels"]).is_empty(), || {
+                        format!("{} is about all", who())
+                    });
                 }
                 "Gateway" => servers(spec, who, broken),
                 "DestinationRule" => rule(spec, who, broken),
@@ -984,18 +1052,26 @@ fn entry(spec: &Value, who: impl Fn() -> String, broken: &mut Broken) {
     let ports = list(spec, &["ports"]);
     let names: BTreeSet<_> = ports.iter().filter_map(|it| text(it, &["name"])).collect();
     let numbers: BTreeSet<_> = ports.iter().filter_map(|it| it["number"].as_u64()).collect();
-    broken.unless(!ports.is_empty() && names.len() == ports.len() && numbers.len() == ports.len(), || format!("{}: its ports", who()));
+    broken.unless(!ports.is_empty() && names.len() == ports.len() && numbers.len() == ports.len(), || {
+        format!("{}: its ports", who())
+    });
     let endpoints = list(spec, &["endpoints"]);
     let resolution = text(spec, &["resolution"]);
-    broken.unless(spec["workloadSelector"].is_null() || endpoints.is_empty(), || format!("{} has pods and endpoints", who()));
+    broken.unless(spec["workloadSelector"].is_null() || endpoints.is_empty(), || {
+        format!("{} has pods and endpoints", who())
+    });
     let wildcard = hosts.iter().any(|it| it.starts_with('*'));
-    broken.unless(resolution != Some("DNS") || !endpoints.is_empty() || !wildcard, || format!("{} cannot be looked up", who()));
+    broken.unless(resolution != Some("DNS") || !endpoints.is_empty() || !wildcard, || {
+        format!("{} cannot be looked up", who())
+    });
     for end in endpoints {
         endpoint(end, Some(&names), &who, broken);
         let ip = text(end, &["address"]).is_none_or(|it| it.parse::<IpAddr>().is_ok());
         broken.unless(resolution != Some("STATIC") || ip, || format!("{} looks nothing up", who()));
-        let named = text(end, &["address"]).is_some();
-        broken.unless(resolution == Some("STATIC") || named, || format!("{}: a network has no address to look up", who()));
+        let somewhere = text(end, &["address"]).is_some();
+        broken.unless(resolution == Some("STATIC") || somewhere, || {
+            format!("{}: a network has no address to look up", who())
+        });
     }
 }
 
@@ -1004,7 +1080,9 @@ fn endpoint(end: &Value, names: Option<&BTreeSet<&str>>, who: impl Fn() -> Strin
     broken.unless(somewhere, || format!("{}: an endpoint is nowhere", who()));
     for (name, port) in pairs(end, &["ports"]) {
         let known = names.is_none_or(|it| it.contains(name.as_str())) && is_label(&name);
-        broken.unless(known && port.parse::<u16>().is_ok_and(|it| it > 0), || format!("{}: port {name} of an endpoint", who()));
+        broken.unless(known && port.parse::<u16>().is_ok_and(|it| it > 0), || {
+            format!("{}: port {name} of an endpoint", who())
+        });
     }
 }
 
@@ -1019,17 +1097,24 @@ fn servers(spec: &Value, who: impl Fn() -> String, broken: &mut Broken) {
     }
     let listeners = list(spec, &["listeners"]);
     let names: BTreeSet<_> = listeners.iter().filter_map(|it| text(it, &["name"])).collect();
-    broken.unless(names.len() == listeners.len() && names.iter().all(|it| is_host(it)), || format!("{}: its listeners", who()));
+    broken.unless(names.len() == listeners.len() && names.iter().all(|it| is_host(it)), || {
+        format!("{}: its listeners", who())
+    });
 }
 
 fn rule(spec: &Value, who: impl Fn() -> String, broken: &mut Broken) {
     let policy = &spec["trafficPolicy"];
-    broken.unless(policy.is_null() || policy.as_mapping().is_some_and(|it| !it.is_empty()), || format!("{} says nothing", who()));
+    broken.unless(policy.is_null() || policy.as_mapping().is_some_and(|it| !it.is_empty()), || {
+        format!("{} says nothing", who())
+    });
     let failover = !at(policy, &["loadBalancer", "localityLbSetting", "failoverPriority"]).is_null();
-    broken.unless(!failover || !policy["outlierDetection"].is_null(), || format!("{}: nobody notices what fails", who()));
+    broken
+        .unless(!failover || !policy["outlierDetection"].is_null(), || format!("{}: nobody notices what fails", who()));
     let subsets: Vec<_> = list(spec, &["subsets"]).into_iter().filter_map(|it| text(it, &["name"])).collect();
     let unique: BTreeSet<_> = subsets.iter().collect();
-    broken.unless(unique.len() == subsets.len() && subsets.iter().all(|it| is_label(it)), || format!("{}: its subsets", who()));
+    broken.unless(unique.len() == subsets.len() && subsets.iter().all(|it| is_label(it)), || {
+        format!("{}: its subsets", who())
+    });
 }
 
 /// No key anywhere; no secret, no install file and nothing of the cluster's own DNS is applied.
@@ -1049,7 +1134,9 @@ fn i18_no_secret_and_nothing_of_others_is_applied(mesh: &Mesh, broken: &mut Brok
         for object in &written.objects {
             let installers = matches!(object.kind.as_str(), "IstioOperator" | "Istio" | "Secret");
             broken.unless(!installers, || format!("{}: {} is applied", here.name, object.id()));
-            broken.unless(!object.namespace.starts_with("kube-"), || format!("{}: {} is the cluster's own", here.name, object.id()));
+            broken.unless(!object.namespace.starts_with("kube-"), || {
+                format!("{}: {} is the cluster's own", here.name, object.id())
+            });
         }
     }
 }

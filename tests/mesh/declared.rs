@@ -11,8 +11,10 @@ use super::written::{at, list, words};
 /// A topology that has no mistakes.
 pub(crate) struct Declared {
     pub(crate) suffix: String,
-    pub(crate) declared_scope: bool,
-    pub(crate) declared_authorization: bool,
+    /// Whether sidecars are told of what is called alone.
+    pub(crate) scoped: bool,
+    /// Whether declared callers alone are let in.
+    pub(crate) authorized: bool,
     pub(crate) inline: bool,
     pub(crate) fingerprint: Option<String>,
     pub(crate) virtual_ips: Vec<IpNet>,
@@ -178,8 +180,8 @@ impl Declared {
         });
         Self {
             suffix: word(&mesh["suffix"]).unwrap_or_else(|| "global".into()),
-            declared_scope: !is("scope", "mesh"),
-            declared_authorization: is("authorization", "declared"),
+            scoped: !is("scope", "mesh"),
+            authorized: is("authorization", "declared"),
             inline: !is("gatewayAddresses", "istio-remote") && !is("gatewayAddresses", "mesh-networks"),
             fingerprint: word(at(mesh, &["trust", "rootFingerprint"])),
             virtual_ips,
@@ -291,11 +293,8 @@ impl Cluster {
         let ingress = at(it, &["ingress"]);
         let trust_domain = word(&it["trustDomain"]).or_else(|| word(at(mesh, &["trustDomain"])));
         // Until 1.7 every installer had the charts that istioctl has today.
-        let account = if istioctl || release < (1, 22) {
-            "istio-ingressgateway-service-account"
-        } else {
-            "istio-ingressgateway"
-        };
+        let account =
+            if istioctl || release < (1, 22) { "istio-ingressgateway-service-account" } else { "istio-ingressgateway" };
         Self {
             release,
             network: word(&it["network"]).unwrap_or_else(|| name.clone()),
@@ -383,7 +382,9 @@ impl Service {
     pub(crate) fn tiers(&self, from: &str) -> Vec<Vec<&str>> {
         let all = || self.clusters.iter().map(String::as_str).collect::<Vec<_>>();
         match &self.balance {
-            Balance::Local if self.runs_in(from) => vec![self.clusters.iter().map(String::as_str).filter(|it| *it == from).collect()],
+            Balance::Local if self.runs_in(from) => {
+                vec![self.clusters.iter().map(String::as_str).filter(|it| *it == from).collect()]
+            }
             Balance::Failover(order) => {
                 let own = self.clusters.iter().filter(|it| *it == from);
                 own.chain(order.iter().filter(|it| *it != from)).map(|it| vec![it.as_str()]).collect()
@@ -416,10 +417,11 @@ impl Balance {
     fn read(it: &Value, clusters: &[String], rewrites: &BTreeSet<String>) -> Self {
         if it.is_mapping() {
             let weights = strings(&it["weights"]);
-            return match weights.is_empty() {
-                true => Self::Failover(words(&it["failover"])),
-                false => Self::Weights(weights.into_iter().map(|it| (it.0, it.1.parse().expect("percent"))).collect()),
-            };
+            if weights.is_empty() {
+                return Self::Failover(words(&it["failover"]));
+            }
+            let percent = |it: String| it.parse().expect("percent");
+            return Self::Weights(weights.into_iter().map(|it| (it.0, percent(it.1))).collect());
         }
         match word(it).as_deref() {
             None if clusters.iter().any(|it| rewrites.contains(it)) => Self::Local,
@@ -464,7 +466,12 @@ impl Port {
             (parts[0].clone(), parts.get(1).cloned(), None)
         };
         let protocol = protocol(&name).or_else(|| protocol(said.as_deref()?)).expect("a protocol").to_owned();
-        Self { name, target: target.unwrap_or_else(|| number.clone()), number: number.parse().expect("a port"), protocol }
+        Self {
+            name,
+            target: target.unwrap_or_else(|| number.clone()),
+            number: number.parse().expect("a port"),
+            protocol,
+        }
     }
 
     /// Whether requests say which host they are for.

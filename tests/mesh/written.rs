@@ -35,7 +35,7 @@ pub(crate) struct Object {
     pub(crate) value: Value,
 }
 
-/// Where a call leaves the cluster: an endpoint of a ServiceEntry, or a WorkloadEntry.
+/// Where a call leaves the cluster: an endpoint of a ServiceEntry, or a `WorkloadEntry`.
 pub(crate) struct End {
     pub(crate) address: Option<String>,
     pub(crate) ports: BTreeMap<String, u64>,
@@ -162,8 +162,7 @@ impl Written {
     pub(crate) fn of_host(&self, kind: &str, host: &str) -> Option<&Object> {
         let is = |it: &&Object| {
             text(&it.value, &["spec", "host"]) == Some(host)
-                || words(at(&it.value, &["spec", "hosts"])) == [host]
-                    && at(&it.value, &["spec", "gateways"]).is_null()
+                || words(at(&it.value, &["spec", "hosts"])) == [host] && at(&it.value, &["spec", "gateways"]).is_null()
         };
         self.of_kind(kind).find(is)
     }
