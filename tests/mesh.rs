@@ -39,7 +39,7 @@ fn compiled(made: &Made) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 60, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn the_invariants_hold_of_meshes_of_today(made in made(Line::New, 2)) {
