@@ -8,6 +8,8 @@ mod golden;
 mod hostile;
 mod install;
 mod invariants;
+mod made;
+mod mesh;
 mod sample;
 mod schemas;
 mod stats;
