@@ -40,6 +40,7 @@ templates! {
     ExternalSecret = "external_secret.yaml.j2";
     CacertsCommands = "cacerts.md.j2";
     Runbook = "runbook.md.j2";
+    Plan = "plan.md.j2";
     RunbookTools = "runbook_tools.md.j2";
     RunbookInstall = "runbook_install.md.j2";
     RunbookRemove = "runbook_remove.md.j2";

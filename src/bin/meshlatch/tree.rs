@@ -17,7 +17,7 @@ use std::path::Path;
 use meshlatch::bundle::Bundle;
 use meshlatch::model::Wait;
 use meshlatch::topology::ClusterId;
-use meshlatch::{Mesh, Outcome};
+use meshlatch::Outcome;
 use rayon::prelude::*;
 
 pub(crate) use compare::Difference;
@@ -33,8 +33,8 @@ use transaction::Transaction;
 
 /// What a run is asked for.
 pub(crate) struct Order<'a> {
-    /// What was compiled.
-    pub(crate) mesh: &'a Mesh,
+    /// What is written for a cluster.
+    pub(crate) bundle: &'a (dyn Fn(ClusterId) -> Outcome + Sync),
     /// The folder of the clusters' folders.
     pub(crate) folder: &'a Path,
     /// The clusters to write.
@@ -166,7 +166,7 @@ fn each<T: Send>(
         .clusters
         .par_iter()
         .enumerate()
-        .map(|(index, (id, name))| work(index, name, order.mesh.bundle(*id)))
+        .map(|(index, (id, name))| work(index, name, (order.bundle)(*id)))
         .collect();
     // Of several failures the first by order is told, not the first by chance.
     all.into_iter().collect()
