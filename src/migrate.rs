@@ -1,7 +1,7 @@
 //! `migrate`: the steps by which a service moves from one cluster to another.
 //!
 //! A step is a topology: the user's own text with the smallest edit. From each placement to the
-//! next lead up to three steps more, whose topology says `moving` and how far ([`crate::phases`]).
+//! next lead up to four steps more, whose topology says `moving` and how far ([`crate::phases`]).
 //! A step that would change nothing is left out, and the order of the clusters in each is that in
 //! which no declared call is without a path at any moment.
 
@@ -156,7 +156,7 @@ fn steps(
         // All of a step's phases are made, then those that change nothing are dropped.
         let last = make(None, diags)?;
         let mut phases = Vec::new();
-        for phase in [Phase::Open, Phase::Switch, Phase::Release] {
+        for phase in [Phase::Prepare, Phase::Open, Phase::Switch, Phase::Release] {
             phases.push((Some(phase), make(Some(phase), diags)?));
         }
         // What is as it is afterwards needs no name of its own.

@@ -3,8 +3,9 @@
 //! Clusters are applied one after the other, with any time in between. So nothing that somebody may
 //! still call is taken away, and nothing is called that may not be there yet:
 //!
-//! - *open*: whoever will be called answers under the names of before and of after. The new pods
-//!   start.
+//! - *prepare*: gateways let in the names of before and of after, and rules know the subsets that
+//!   routes will name. No pod starts, no route comes.
+//! - *open*: the new pods start, with routes that lead past them.
 //! - *switch*: callers call as after. What the old way needs stays: pods that have the old address
 //!   live until the last of them is replaced.
 //! - *release*: what led callers the old way goes, and so do the old pods.
@@ -38,7 +39,7 @@ impl Part {
     pub(crate) fn rank(self, phase: Option<Phase>) -> u8 {
         let order = match phase {
             // The newcomer calls the others, too: they answer first.
-            Some(Phase::Open) => [Self::Staying, Self::Joining, Self::Leaving, Self::Calling],
+            Some(Phase::Prepare | Phase::Open) => [Self::Staying, Self::Joining, Self::Leaving, Self::Calling],
             // Nobody is led to the newcomer before it passes calls on to its pods.
             Some(Phase::Switch) => [Self::Joining, Self::Staying, Self::Calling, Self::Leaving],
             // Whoever is called closes after those who call.
@@ -123,7 +124,7 @@ pub(crate) fn between(before: &Bundle, after: Bundle, phase: Phase, part: Part, 
     // Folders are phases of their own, in the order of their names.
     applied.sort_by(|a, _, b, _| folder(a).cmp(folder(b)));
     // What is not applied is for whoever knows more of the mesh.
-    let early = phase == Phase::Open && matches!(part, Part::Calling | Part::Leaving);
+    let early = phase <= Phase::Open && matches!(part, Part::Calling | Part::Leaving);
     let wider = if grows && !early { &after } else { before };
     let words = if early { before } else { &after };
     mixture(applied, wider, words)
@@ -174,10 +175,11 @@ fn is_own(object: &Object) -> bool {
 /// Whether an object of after is there already.
 fn comes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
     match (phase, part) {
-        // Nobody calls it there yet, and its rules come before its pods.
+        // A bundle's routes come before its pods.
         (Phase::Open, Part::Joining) => true,
-        (Phase::Open, Part::Staying) => !leads(id, object),
-        (Phase::Open, Part::Calling | Part::Leaving) => id.0 == "DestinationRule",
+        (Phase::Prepare, Part::Joining) => !leads(id, object) && id.0 != "Deployment",
+        (Phase::Prepare | Phase::Open, Part::Staying) => !leads(id, object),
+        (Phase::Prepare | Phase::Open, Part::Calling | Part::Leaving) => id.0 == "DestinationRule",
         (Phase::Switch | Phase::Release, _) => true,
     }
 }
@@ -193,7 +195,7 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
     if new.path.starts_with("30-dns/") {
         return if old.text.len() > new.text.len() { old.clone() } else { new.clone() };
     }
-    let early = phase == Phase::Open;
+    let early = phase <= Phase::Open;
     match (id.0.as_str(), part) {
         // On the way back a route must go before the subsets that it names.
         ("DestinationRule", Part::Calling | Part::Leaving) if early => widened(new, old),

@@ -7,6 +7,7 @@ mod example;
 mod golden;
 mod hostile;
 mod invariants;
+mod migrate;
 mod sample;
 mod support;
 mod tidy;

@@ -15,6 +15,7 @@ type Edit = (Span, String);
 /// As a topology says it.
 pub(super) fn phase_name(phase: Phase) -> &'static str {
     match phase {
+        Phase::Prepare => "prepare",
         Phase::Open => "open",
         Phase::Switch => "switch",
         Phase::Release => "release",

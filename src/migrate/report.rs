@@ -35,7 +35,8 @@ fn title(step: &Step) -> String {
     let aim = &step.aim;
     match step.phase {
         None => aim.clone(),
-        Some(Phase::Open) => format!("{aim}: open the way"),
+        Some(Phase::Prepare) => format!("{aim}: prepare the way"),
+        Some(Phase::Open) => format!("{aim}: the new pods start"),
         Some(Phase::Switch) => format!("{aim}: callers change over"),
         Some(Phase::Release) => format!("{aim}: the old way is left"),
     }
@@ -43,9 +44,11 @@ fn title(step: &Step) -> String {
 
 fn why(phase: Option<Phase>) -> &'static str {
     match phase {
-        Some(Phase::Open) => {
-            "Whoever will be called answers, also to those who still call as before. No caller changes."
+        Some(Phase::Prepare) => {
+            "Gateways let in the names of before and of after, and rules know the subsets that routes will name. Nobody calls \
+             another way yet."
         }
+        Some(Phase::Open) => "The new pods start, with routes beside them that lead past them.",
         Some(Phase::Switch) => {
             "Callers call the new way. What the old way needs is still there, for pods that still have the old address."
         }

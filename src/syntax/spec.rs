@@ -58,7 +58,9 @@ pub struct BeforeSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Whoever will be called answers under all names, old and new; nobody calls another way yet.
+    /// Whoever answers does so under the names of before and of after, and knows what routes name.
+    Prepare,
+    /// The new pods start, with routes that lead past them.
     Open,
     /// Callers call the new way; all that the old way needs is still there.
     Switch,
