@@ -195,18 +195,15 @@ fn slug(placement: &Placement, phase: Option<Phase>) -> String {
 fn compile_step(source: &Source, inputs: &Inputs, name: &str, text: String) -> Result<State, Box<Told>> {
     let source = Source::new(format!("{name}/{}", source.name()), text.clone());
     let mut diags = Diagnostics::new();
-    let waits = match crate::compile(&source, inputs, &mut diags) {
-        Ok(mesh) => match state(name.to_owned(), text, mesh) {
-            Ok(state) => return Ok(state),
-            Err(waits) => waits,
-        },
-        Err(_) => Vec::new(),
+    let Ok(mesh) = crate::compile(&source, inputs, &mut diags) else {
+        let message = format!("the step `{name}` of the move has errors; they are told of its own topology");
+        diags.error(Code::BrokenStep, message).help("mend what they say, then ask for the plan again");
+        return Err(Box::new(Told { source, diags }));
     };
-    pending(&waits, &mut diags);
-    diags
-        .error(Code::BrokenStep, format!("the step `{name}` of the move has errors; they are told of its own topology"))
-        .help("mend what they say, then ask for the plan again");
-    Err(Box::new(Told { source, diags }))
+    state(name.to_owned(), text, mesh).map_err(|waits| {
+        pending(&waits, &mut diags);
+        Box::new(Told { source, diags })
+    })
 }
 
 /// Whether two states have the same objects everywhere, and the same installation.

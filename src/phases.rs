@@ -197,8 +197,8 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
     }
     let early = phase <= Phase::Open;
     match (id.0.as_str(), part) {
-        // On the way back a route must go before the subsets that it names.
-        ("DestinationRule", Part::Calling | Part::Leaving) if early => widened(new, old),
+        // On the way back a route goes before the subsets that it names, and a pod before its names.
+        ("DestinationRule" | "Sidecar", Part::Calling | Part::Leaving) if early => widened(new, old),
         (_, Part::Calling | Part::Leaving) if early => old.clone(),
         // The Service of pods knows the ports of the pods, that of gateways does not.
         ("Service", Part::Leaving) => old.clone(),

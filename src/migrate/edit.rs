@@ -80,8 +80,9 @@ fn edits(
 /// The bytes of a value that stands behind its key, and not elsewhere by an alias.
 fn value(source: &Source, entry: Place<'_>) -> Option<Span> {
     let span = entry.extent(source);
-    (span.start >= entry.key().end && !source.slice(Span::new(entry.key().end, span.start)).contains(['&', '*', '#']))
-        .then_some(span)
+    let before = source.slice(Span::new(entry.key().end, span.start));
+    let marked = before.lines().any(|line| line.split('#').next().unwrap_or(line).contains(['&', '*', '!']));
+    (span.start >= entry.key().end && !marked).then_some(span)
 }
 
 /// The list of names in place of the one that is there, in its manner.

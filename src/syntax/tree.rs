@@ -504,9 +504,28 @@ impl Builder<'_> {
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 Span::new(start, start + text.find('\n').unwrap_or(text.len()))
             }
-            _ => Span::new(start, start + text.trim_end().len()),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Span::new(start, start + quoted(text)),
+            ScalarStyle::Plain => Span::new(start, start + text.trim_end().len()),
         }
     }
+}
+
+/// The length of a quoted scalar up to its closing quote: the parser's may include a comment.
+fn quoted(text: &str) -> usize {
+    let mut characters = text.char_indices();
+    let Some((_, quote)) = characters.next() else { return 0 };
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote {
+            let doubled = quote == '\'' && text[at + 1..].starts_with('\'');
+            if !doubled {
+                return at + 1;
+            }
+            characters.next();
+        }
+    }
+    text.trim_end().len()
 }
 
 /// Applies `<<`: what the map says itself wins, then what is named first.

@@ -37,6 +37,8 @@ pub(super) struct World<'a> {
     gateways: BTreeMap<String, String>,
     networks: BTreeMap<String, String>,
     old_line: bool,
+    /// Clusters to whose ingress gateway nobody outside is led: not yet, or no longer.
+    closed: BTreeSet<String>,
     clusters: BTreeMap<String, Cluster>,
 }
 
@@ -54,7 +56,9 @@ fn id(object: &Value) -> Id {
     (part(&["kind"]), part(&["metadata", "namespace"]), part(&["metadata", "name"]))
 }
 
-/// The objects that `kubectl apply -k` applies in a cluster, in its order.
+/// The objects that `kubectl apply -k` applies, in its order, by cluster.
+pub(super) type Applied = BTreeMap<String, Vec<Value>>;
+
 fn applied(tree: &Tree, cluster: &str) -> Vec<Value> {
     let kustomization: Value =
         serde_yaml::from_str(&tree[&format!("{cluster}/kustomization.yaml")]).expect("a kustomization is YAML");
@@ -73,7 +77,7 @@ fn applied(tree: &Tree, cluster: &str) -> Vec<Value> {
 
 impl<'a> World<'a> {
     /// A mesh that was applied everywhere. Gateways by address, networks are called as clusters.
-    pub(super) fn settled(watched: &'a Watched, topology: &str, tree: &Tree) -> Self {
+    pub(super) fn settled(watched: &'a Watched, topology: &str, applied: &Applied) -> Self {
         let topology: Value = serde_yaml::from_str(topology).expect("a topology is YAML");
         let declared = topology["clusters"].as_mapping().expect("clusters are a map");
         let mut gateways = BTreeMap::new();
@@ -88,10 +92,10 @@ impl<'a> World<'a> {
             old_line |= word(spec, &["istio"]).starts_with("1.7");
             clusters.insert(name, Cluster::default());
         }
-        let mut world = Self { watched, gateways, networks, old_line, clusters };
+        let mut world = Self { watched, gateways, networks, old_line, closed: BTreeSet::new(), clusters };
         for name in world.clusters.keys().cloned().collect::<Vec<_>>() {
-            for object in applied(tree, &name) {
-                world.put(&name, object);
+            for object in &applied[&name] {
+                world.put(&name, object.clone());
             }
             world.roll_out(&name);
         }
@@ -131,12 +135,22 @@ impl<'a> World<'a> {
 
     /// Applies a bundle object by object, waits for its pods, deletes what went, and looks for the
     /// path of every call after each of these. Gives the first moment at which one has none.
-    pub(super) fn apply(&mut self, cluster: &str, tree: &Tree, backwards: bool) -> Result<(), String> {
-        let new = applied(tree, cluster);
+    pub(super) fn apply(&mut self, cluster: &str, applied: &Applied, backwards: bool) -> Result<(), String> {
+        let new = &applied[cluster];
         let keep: BTreeSet<Id> = new.iter().map(id).collect();
+        let serves = |id: &Id, object: &Value| id.0 == "VirtualService" && !list(object, &["spec", "gateways"]).is_empty();
+        let before: BTreeSet<Id> =
+            self.clusters[cluster].objects.iter().filter(|(id, it)| serves(id, it)).map(|it| it.0.clone()).collect();
+        let after = new.iter().map(|it| (id(it), it)).filter(|(id, it)| serves(id, it)).map(|it| it.0).collect();
+        if before != after {
+            self.closed.insert(cluster.to_owned());
+        }
         for object in new {
-            let what = id(&object);
-            self.put(cluster, object);
+            let what = id(object);
+            if self.clusters[cluster].objects.get(&what) == Some(object) {
+                continue;
+            }
+            self.put(cluster, object.clone());
             self.look().map_err(|it| format!("after {what:?} was applied in {cluster}: {it}"))?;
         }
         self.roll_out(cluster);
@@ -152,7 +166,8 @@ impl<'a> World<'a> {
             self.remove(cluster, &id);
             self.look().map_err(|it| format!("after {id:?} was deleted in {cluster}: {it}"))?;
         }
-        Ok(())
+        self.closed.remove(cluster);
+        self.look().map_err(|it| format!("at the end in {cluster}: {it}"))
     }
 
     /// Whether every call has a path, and every endpoint that it may reach answers.
@@ -166,7 +181,7 @@ impl<'a> World<'a> {
                 }
             }
             for (id, object) in cluster.objects.iter().filter(|it| it.0.0 == "VirtualService") {
-                if list(object, &["spec", "gateways"]).is_empty() {
+                if list(object, &["spec", "gateways"]).is_empty() || self.closed.contains(name) {
                     continue;
                 }
                 for route in list(object, &["spec", "http"]) {
@@ -379,9 +394,13 @@ fn address(deployment: &Value, variable: &str) -> Option<String> {
     Some(word(found, &["value"]).to_owned())
 }
 
-/// The trees of a plan's steps, by name.
-pub(super) fn trees(plan: &meshlatch::migrate::Plan) -> Vec<(String, Tree)> {
+/// What the topology of each step of a plan is compiled to.
+pub(super) fn steps(plan: &meshlatch::migrate::Plan) -> Vec<Applied> {
     let topology = |name: &str| plan.files.get(&format!("{name}/topology.yaml")).expect("a step has its topology");
-    let tree = |name: &str| support::tree(&support::compile(topology(name)));
-    plan.steps.iter().map(|it| (it.name.clone(), tree(&it.name))).collect()
+    let of = |name: &str| {
+        let mesh = support::compile(topology(name));
+        let tree = support::tree(&mesh);
+        mesh.clusters().map(|(_, cluster)| (cluster.to_owned(), applied(&tree, cluster))).collect()
+    };
+    plan.steps.iter().map(|it| of(&it.name)).collect()
 }
