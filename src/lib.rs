@@ -31,10 +31,13 @@ pub mod model;
 mod phases;
 mod resources;
 pub mod source;
+pub mod stats;
 pub mod syntax;
 pub mod target;
 pub mod topology;
 pub mod yaml;
+
+pub use resources::{CaFiles, shell_word};
 
 use addresses::Addresses;
 use bundle::Bundle;
@@ -43,8 +46,9 @@ use inputs::Inputs;
 use model::{Lowered, Wait};
 use phases::Part;
 use source::Source;
+use stats::ClusterStats;
 use syntax::{Document, Phase};
-use topology::{ClusterId, ServiceId, Topology};
+use topology::{Cluster, ClusterId, ServiceId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
 #[derive(Debug)]
@@ -99,6 +103,19 @@ impl Mesh {
         self.topology.cluster_ids().map(|id| (id, self.topology.cluster(id).name.as_str()))
     }
 
+    /// What the topology says of one cluster.
+    #[must_use]
+    pub fn cluster(&self, id: ClusterId) -> &Cluster {
+        self.topology.cluster(id)
+    }
+
+    /// The command that makes `cacerts` of one cluster out of its PEM files; `None` if a secret
+    /// store brings them.
+    #[must_use]
+    pub fn cacerts_command(&self, id: ClusterId, names: CaFiles) -> Option<String> {
+        resources::cacerts_command(self.cluster(id), names)
+    }
+
     /// Writes the bundle of one cluster. Clusters are independent: any order, any thread.
     #[must_use]
     pub fn bundle(&self, id: ClusterId) -> Outcome {
@@ -142,6 +159,15 @@ impl Mesh {
     fn grows(&self, before: &Self, service: ServiceId) -> bool {
         let now = self.topology.service(service);
         before.topology.service(service).placement.iter().all(|it| now.runs_in(*it))
+    }
+
+    /// What the bundle of one cluster amounts to; `None` while it waits.
+    #[must_use]
+    pub fn stats(&self, id: ClusterId) -> Option<ClusterStats> {
+        match model::lower(&self.topology, &self.addresses, id) {
+            Lowered::Ready(model) => Some(stats::count(&model, &resources::render(&model))),
+            Lowered::Waiting(_) => None,
+        }
     }
 
     /// The virtual IPs: host and address, in the order of the services.

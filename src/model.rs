@@ -198,6 +198,10 @@ pub struct ControlPlane<'a> {
     pub registry_only: bool,
     /// Whether applications are told to wait for their sidecar.
     pub hold_application: bool,
+    /// Whether hosts have virtual IPs of both families.
+    pub dual_stack: bool,
+    /// Whether istiod is told to look for other clusters' gateways among Gateways.
+    pub find_remote_gateways: bool,
     /// The gateways that are installed.
     pub gateways: Vec<GatewayPods<'a>>,
 }

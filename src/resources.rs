@@ -22,6 +22,10 @@ mod scope;
 mod secrets;
 mod template;
 
+pub use secrets::CaFiles;
+pub(crate) use secrets::command as cacerts_command;
+pub use template::shell_word;
+
 use crate::bundle::Bundle;
 use crate::model::ClusterModel;
 pub(crate) use plan::{PlanAction, PlanStep, PlanView, write as plan};

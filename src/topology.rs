@@ -490,10 +490,17 @@ impl Topology {
             let gateway = self.cluster(owner).gateway.as_ref();
             gateway.is_some_and(|it| it.addresses_from(from).iter().any(|it| matches!(it, Address::Name(_))))
         };
-        let inline = self.mesh.gateway_addresses == GatewayAddresses::Inline;
+        let inline = self.addresses_inline(from);
         !service.runs_in(from)
             && service.names == Names::ClusterLocal
             && !(inline && service.elsewhere(from).any(named))
+    }
+
+    /// Whether a cluster writes the addresses of other clusters' gateways into its entries. Else
+    /// istiod puts them there, and of an endpoint's labels only the network is left.
+    #[must_use]
+    pub fn addresses_inline(&self, from: ClusterId) -> bool {
+        self.mesh.gateway_addresses == GatewayAddresses::Inline || !self.cluster(from).passes_through()
     }
 
     /// What a cluster has to do with the services.

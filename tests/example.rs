@@ -103,9 +103,35 @@ fn the_readme_shows_what_is_said() {
 }
 
 #[test]
+fn the_readme_shows_what_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("topology.yaml"), block("yaml topology")).expect("a file can be written");
+    let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+        .arg("stats")
+        .current_dir(folder.path())
+        .output()
+        .expect("the program starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), block("text stats"));
+}
+
+#[test]
 fn every_topology_of_the_readme_compiles() {
     let mesh = support::compile(&block("yaml right"));
     assert_eq!(mesh.clusters().count(), 2);
+}
+
+#[test]
+fn the_readme_shows_the_steps_of_a_move() {
+    let source = meshlatch::source::Source::new("topology.yaml", block("yaml moving"));
+    let order = meshlatch::migrate::Order { service: "cart", from: "east", to: "west", shares: &[0, 10, 100] };
+    assert!(readme().contains("`meshlatch migrate cart --from east --to west --steps 0,10,100 -o moves`"));
+    let (plan, told) =
+        meshlatch::migrate::plan(&source, &Inputs::default(), &order, meshlatch::diag::Diagnostics::new());
+    let plan = plan.unwrap_or_else(|| panic!("{}", support::said(&told.diags, &told.source)));
+    let steps = plan.steps.iter().skip(1).map(|it| format!("{:18}  {}\n", it.name, it.clusters.join(", then ")));
+    assert_eq!(steps.collect::<String>(), block("text steps"));
+    let start = plan.files.get("03-start/topology.yaml").expect("it starts in the third step");
+    assert!(start.contains("clusters: [east, west]  # until the lease ends\n    balance: {weights: {east: 100, west: 0}}\n"));
 }
 
 #[test]

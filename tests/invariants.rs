@@ -94,15 +94,20 @@ fn sound(tree: &Tree) {
             if kind == "ServiceEntry" && text(object, &["spec", "location"]) == Some("MESH_INTERNAL") {
                 let [host] = list(object, &["spec", "hosts"])[..] else { panic!("one host an entry") };
                 let host = host.as_str().expect("a host is text");
-                let [address] = list(object, &["spec", "addresses"])[..] else { panic!("one virtual IP an entry") };
-                let address = address.as_str().expect("an address is text");
-                let first = virtual_ips.entry(host.to_owned()).or_insert_with(|| address.to_owned());
-                assert_eq!(first, address, "{host} has two virtual IPs");
-                let owner = hosts.entry(address.to_owned()).or_insert_with(|| host.to_owned());
-                assert_eq!(owner, host, "{address} is given twice");
-                let ip: std::net::Ipv4Addr = address.parse().expect("a virtual IP");
-                let [a, b, ..] = ip.octets();
-                assert!(a != 0 && a != 127 && !(224..240).contains(&a) && (a, b) != (240, 240), "{ip} cannot be used");
+                let addresses: Vec<_> =
+                    list(object, &["spec", "addresses"]).iter().filter_map(|it| it.as_str()).collect();
+                assert!(matches!(addresses.len(), 1 | 2), "{host} has a virtual IP of each family");
+                let first = virtual_ips.entry(host.to_owned()).or_insert_with(|| addresses.join(" "));
+                assert_eq!(*first, addresses.join(" "), "{host} has other virtual IPs elsewhere");
+                for address in addresses {
+                    let owner = hosts.entry(address.to_owned()).or_insert_with(|| host.to_owned());
+                    assert_eq!(owner, host, "{address} is given twice");
+                    if let std::net::IpAddr::V4(ip) = address.parse().expect("a virtual IP") {
+                        let [a, b, ..] = ip.octets();
+                        let usable = a != 0 && a != 127 && !(224..240).contains(&a) && (a, b) != (240, 240);
+                        assert!(usable, "{ip} cannot be used");
+                    }
+                }
                 if object["spec"].get("workloadSelector").is_none() {
                     entry(cluster, object, host);
                 }
@@ -124,13 +129,18 @@ fn entry(cluster: &str, object: &Value, host: &str) {
         "{cluster}: {host}"
     );
     for endpoint in endpoints {
-        let keys: BTreeSet<_> =
-            endpoint["ports"].as_mapping().expect("an endpoint has ports").keys().filter_map(Value::as_str).collect();
-        assert_eq!(keys, names, "{cluster}: the endpoints of {host} name its ports");
+        // The address of an own Service, or of a gateway that istiod knows, goes without ports.
+        let own = text(endpoint, &["address"]).is_none_or(|it| it.ends_with(".svc.cluster.local"));
+        let keys: BTreeSet<_> = endpoint
+            .get("ports")
+            .and_then(Value::as_mapping)
+            .map(|it| it.keys().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        assert!(keys == names || own && keys.is_empty(), "{cluster}: the endpoints of {host} name its ports");
         let newer = text(object, &["apiVersion"]) == Some("networking.istio.io/v1");
         assert_eq!(
             endpoint.get("network").is_some(),
-            newer,
+            newer && text(endpoint, &["address"]).is_none_or(|it| !it.ends_with(".svc.cluster.local")),
             "an endpoint with a network is invisible before 1.8, and loops without one today"
         );
     }

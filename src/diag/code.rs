@@ -111,6 +111,7 @@ codes! {
     T0415 InvalidLocality Error "a locality is not region/zone/subzone";
     T0416 SharedNetwork Error "two clusters are on one network";
     T0417 NamedGateway Error "a gateway's DNS name cannot stand beside pods, or in an order";
+    T0418 UnorderedGateways Error "gateways that are written once cannot be put in order";
 
     T0501 InvalidPort Error "a port is not a number from 1 to 65535";
     T0502 UnknownProtocol Error "Istio knows no such protocol";

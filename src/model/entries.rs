@@ -125,6 +125,11 @@ fn endpoint<'a>(far: &Far<'a>, ports: &[&'a Port], cluster: &Cluster) -> Endpoin
 }
 
 impl crate::topology::Service {
+    /// Whether an entry can select its pods: their ports have numbers that are known.
+    pub(super) fn selects_pods(&self) -> bool {
+        self.ports.iter().all(|it| self.target_number(it).is_some())
+    }
+
     /// The number of a target port, if it is known.
     fn target_number(&self, port: &Port) -> Option<u16> {
         match &port.target {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::syntax::{GatewayAddresses, GatewayBalance};
+use crate::syntax::GatewayBalance;
 use crate::topology::{Address, Balance, ClusterId, ServiceId, Topology};
 
 /// The label that tells a sidecar to speak mTLS to an endpoint.
@@ -40,8 +40,7 @@ pub(super) struct Far<'a> {
 /// The gateways behind which a service is called from here.
 pub(super) fn endpoints(topology: &Topology, here: ClusterId, callee: ServiceId) -> Vec<Far<'_>> {
     let service = topology.service(callee);
-    let inline =
-        topology.mesh.gateway_addresses == GatewayAddresses::Inline || !topology.cluster(here).passes_through();
+    let inline = topology.addresses_inline(here);
     // Where nearness decides, a later gateway is not known from an earlier one.
     let ordered = service.balance != Balance::Locality;
     let mut endpoints = Vec::new();
@@ -64,7 +63,7 @@ pub(super) fn endpoints(topology: &Topology, here: ClusterId, callee: ServiceId)
                     Address::Name(name) => (name.clone(), true),
                     Address::Pending => unreachable!("a cluster that needs a pending address waits"),
                 };
-                let tiers = (1..=tier).map(|it| (tier_label(it), "true".to_owned()));
+                let tiers = (1..=tier).filter(|_| inline).map(|it| (tier_label(it), "true".to_owned()));
                 endpoints.push(Far {
                     owner,
                     index,

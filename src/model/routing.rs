@@ -12,6 +12,9 @@ use crate::topology::{Balance, ClusterId, Family, Protocol, ROOT_NAMESPACE, Serv
 /// requests: one that lived for ever would keep all calls at one pod.
 const REQUESTS_A_CONNECTION: u32 = 1000;
 
+/// The label that istiod gives every endpoint.
+const NETWORK: &str = "topology.istio.io/network";
+
 /// The rules of a cluster for the services it calls and the services it exports, by name.
 pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRule<'_>>, Vec<Split<'_>>) {
     let view = topology.view(here);
@@ -27,11 +30,14 @@ pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRul
                 Names::Global => topology.global_host(id),
                 Names::ClusterLocal => topology.local_host(id),
             };
-            let called = called.filter(|_| topology.named(here, id) == names);
             let exported = exported.is_some_and(|it| match names {
                 Names::Global => !it.global.is_empty(),
                 Names::ClusterLocal => !it.cluster_local.is_empty(),
             });
+            // Where a service runs, its name that is the same everywhere is for whoever was told that one.
+            let known = topology.named(here, id) == names
+                || names == Names::Global && exported && topology.service(id).selects_pods();
+            let called = called.filter(|_| known);
             rules.extend(rule(topology, here, id, &host, called, exported));
             splits.extend(called.and_then(|ports| split(topology, here, id, &host, ports)));
         }
@@ -64,9 +70,12 @@ fn rule<'a>(
         rule.requests_a_connection = ports.iter().any(sticky).then_some(REQUESTS_A_CONNECTION);
         if far.len() + usize::from(service.runs_in(here)) > 1 {
             rule.outlier_detection = true;
-            let own_network = service.balance == Balance::Network;
-            let own_network = own_network.then(|| "topology.istio.io/network".to_owned());
-            rule.failover_priority = own_network.into_iter().chain((1..=last).rev().map(tier_label)).collect();
+            rule.failover_priority = if topology.addresses_inline(here) {
+                let own_network = (service.balance == Balance::Network).then(|| NETWORK.to_owned());
+                own_network.into_iter().chain((1..=last).rev().map(tier_label)).collect()
+            } else {
+                first_network(topology, here, id)
+            };
             // Outlier detection alone would prefer the caller's zone.
             rule.ignore_locality = rule.failover_priority.is_empty() && service.balance != Balance::Locality;
         }
@@ -85,6 +94,20 @@ fn rule<'a>(
     rule.export_to = callers::visible_to(topology, here, id, also);
     let needed = rule.outlier_detection || rule.requests_a_connection.is_some() || !rule.subsets.is_empty();
     needed.then_some(rule)
+}
+
+/// The label of the endpoints that are tried first, where istiod fills in the others' addresses: those
+/// of the own network, or those of the first cluster.
+fn first_network(topology: &Topology, here: ClusterId, id: ServiceId) -> Vec<String> {
+    let service = topology.service(id);
+    let tiers = service.tiers(here);
+    if service.balance == Balance::Network || tiers.len() > 1 && service.runs_in(here) {
+        vec![NETWORK.to_owned()]
+    } else if tiers.len() > 1 {
+        vec![format!("{NETWORK}={}", topology.cluster(tiers[0][0]).network)]
+    } else {
+        Vec::new()
+    }
 }
 
 /// The shares of a host's calls, if they have any.

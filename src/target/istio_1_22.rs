@@ -29,6 +29,10 @@ pub(super) const ISTIO: Istio = Istio {
     web_ports: (8080, 8443),
     manifest_has_namespace: false,
     needs_old_helm: None,
+    cacerts_as_tls: true,
+    signs_with_ecdsa: true,
     native_sidecars: false,
+    finds_remote_gateways: false,
+    gateways_of_both_families: false,
     loose_gateway_schema: Some(u32::MAX),
 };

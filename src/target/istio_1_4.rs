@@ -28,6 +28,10 @@ pub(super) const ISTIO: Istio = Istio {
     web_ports: (80, 443),
     manifest_has_namespace: false,
     needs_old_helm: Some(7),
+    cacerts_as_tls: false,
+    signs_with_ecdsa: false,
     native_sidecars: false,
+    finds_remote_gateways: false,
+    gateways_of_both_families: false,
     loose_gateway_schema: None,
 };

@@ -37,7 +37,7 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
 }
 
 /// Compiles the topology and says all there is to say of it; `None` if it has errors.
-fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
+pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(args)?;
     let inputs = input::addresses(args, &mut diags)?;
@@ -53,7 +53,7 @@ fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
 }
 
 /// The clusters that were named, or all, in the order of the topology.
-fn select<'a>(mesh: &'a Mesh, names: &[String]) -> Result<Vec<(ClusterId, &'a str)>, Failure> {
+pub(crate) fn select<'a>(mesh: &'a Mesh, names: &[String]) -> Result<Vec<(ClusterId, &'a str)>, Failure> {
     for name in names {
         if !mesh.clusters().any(|(_, it)| it == name) {
             let failure = Failure::new(format!("the topology has no cluster `{name}`"));

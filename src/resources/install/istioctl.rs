@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::gateways::{FrontService, NETWORK_VIEW, labels};
-use super::settings::{Global, MeshConfig, Settings};
+use super::settings::{Global, MeshConfig, Pilot, Settings};
 use crate::bundle::Bundle;
 use crate::model::{ControlPlane, GatewayPods};
 use crate::yaml;
@@ -32,6 +32,8 @@ struct Spec<'a> {
 #[derive(Serialize)]
 struct Values<'a> {
     global: &'a Global<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pilot: &'a Option<Pilot>,
 }
 
 #[derive(Serialize)]
@@ -72,7 +74,7 @@ pub(super) fn write(plane: &ControlPlane<'_>, settings: &Settings<'_>, bundle: &
         spec: Spec {
             profile: "minimal",
             mesh_config: &settings.mesh_config,
-            values: Values { global: &settings.global },
+            values: Values { global: &settings.global, pilot: &settings.pilot },
             components: (!gateways.is_empty()).then_some(Components { ingress_gateways: gateways }),
         },
     };

@@ -13,7 +13,18 @@ use crate::topology::Address;
 pub(super) struct Settings<'a> {
     pub(super) mesh_config: MeshConfig<'a>,
     pub(super) global: Global<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pilot: Option<Pilot>,
 }
+
+/// What istiod itself is told by its environment.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Pilot {
+    env: BTreeMap<&'static str, &'static str>,
+}
+
+/// Listeners of both families: istiod and the sidecars must agree.
+const DUAL_STACK: (&str, &str) = ("ISTIO_DUAL_STACK", "true");
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,7 +88,10 @@ impl<'a> Settings<'a> {
                 default_config: ProxyConfig {
                     hold_application_until_proxy_starts: plane.hold_application,
                     // Sidecars answer for the names of the mesh.
-                    proxy_metadata: BTreeMap::from([("ISTIO_META_DNS_CAPTURE", "true")]),
+                    proxy_metadata: [("ISTIO_META_DNS_CAPTURE", "true")]
+                        .into_iter()
+                        .chain(plane.dual_stack.then_some(DUAL_STACK))
+                        .collect(),
                 },
             },
             global: Global {
@@ -85,8 +99,15 @@ impl<'a> Settings<'a> {
                 multi_cluster: MultiCluster { cluster_name: plane.cluster },
                 mesh_networks: networks(model),
             },
+            pilot: pilot(plane),
         }
     }
+}
+
+fn pilot(plane: &ControlPlane<'_>) -> Option<Pilot> {
+    let find = plane.find_remote_gateways.then_some(("PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API", "true"));
+    let env: BTreeMap<_, _> = plane.dual_stack.then_some(DUAL_STACK).into_iter().chain(find).collect();
+    (!env.is_empty()).then_some(Pilot { env })
 }
 
 fn networks<'a>(model: &'a ClusterModel<'a>) -> BTreeMap<&'a str, Network> {

@@ -5,6 +5,7 @@ use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::Place;
 use crate::syntax::{Authorization, GatewayAddresses, GatewayBalance, Names};
+use crate::target::Release;
 use crate::topology::{Address, Balance, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,8 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     gateways(topology, &crossings, place, diags);
     releases(topology, &crossings, place, diags);
     named_gateways(topology, diags);
+    order(topology, diags);
+    trust_domains(topology, place, diags);
     identities(topology, diags);
     dns(topology, &crossings, diags);
     families(topology, place, diags);
@@ -241,6 +244,53 @@ fn named_gateways(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
+/// Where istiod puts the gateways' addresses in, it can tell one cluster from the others, not put the
+/// others in order.
+fn order(topology: &Topology, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for here in topology.cluster_ids().filter(|it| !topology.addresses_inline(*it)) {
+        let view = topology.view(here);
+        for callee in view.shared.keys().chain(view.outgoing.keys()) {
+            let service = topology.service(*callee);
+            let near = service.balance == Balance::Locality && service.elsewhere(here).count() > 1;
+            if (near || service.tiers(here).len() > 2) && reported.insert(*callee) {
+                diags
+                    .error(
+                        Code::UnorderedGateways,
+                        format!(
+                            "`{}` is looked for in several other clusters in order, and their gateways are written once",
+                            service.key
+                        ),
+                    )
+                    .at(service.at, "")
+                    .context(topology.cluster(here).at, "from here")
+                    .help("istiod can try one cluster before the others, not one after the other: write `balance: network`, or name fewer: `balance: {failover: […]}`")
+                    .help("or leave `mesh.gatewayAddresses` out, if all gateways have IPs");
+            }
+        }
+    }
+}
+
+/// Trust domains of their own, beside a cluster that knows one for all.
+fn trust_domains(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let Some(old) = topology.clusters.iter().find(|it| !it.passes_through()) else { return };
+    for cluster in topology.clusters.iter().filter(|it| it.trust_domain != topology.mesh.trust_domain) {
+        diags
+            .error(
+                Code::FieldNotInRelease,
+                format!(
+                    "`{}` has a trust domain of its own, which `{}` with Istio {} does not accept",
+                    cluster.name,
+                    old.name,
+                    old.target.line()
+                ),
+            )
+            .at(place.get("clusters").get(&cluster.name).get("trustDomain").value(), "")
+            .context(old.at, "its pods take callers of their own trust domain only")
+            .help("leave `trustDomain` out as long as that cluster is part of the mesh");
+    }
+}
+
 /// Whoever is let in by identity has one that is known.
 fn identities(topology: &Topology, diags: &mut Diagnostics) {
     if topology.mesh.authorization != Authorization::Declared {
@@ -255,8 +305,21 @@ fn identities(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
+/// Patch releases that lose entries with several addresses (release notes 51967-revert and
+/// revert-multi-vip).
+const ONE_ADDRESS: [Release; 2] =
+    [Release { major: 1, minor: 22, patch: 4 }, Release { major: 1, minor: 23, patch: 0 }];
+
 /// What serves names of the suffix, and what the old line knows, is IPv4.
 fn families(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let two = topology.mesh.virtual_ranges.len() > 1;
+    for cluster in topology.clusters.iter().filter(|it| two && ONE_ADDRESS.contains(&it.istio)) {
+        diags
+            .error(Code::UnsupportedIstio, format!("Istio {} cannot hold hosts of two virtual IPs", cluster.istio))
+            .at(place.get("clusters").get(&cluster.name).get("istio").value(), "")
+            .context(topology.mesh.virtual_ranges[1].1, "one of IPv4 and one of IPv6")
+            .help("the patch releases before and after it can");
+    }
     if topology.mesh.virtual_ranges.iter().any(|it| it.0.addr().is_ipv4()) {
         return;
     }
