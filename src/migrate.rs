@@ -165,11 +165,7 @@ fn steps(
         phases.truncate(end);
         let service = last.mesh.service(order.service);
         let before_mesh = steps.last().map_or(&now.mesh, |it| &it.state.mesh);
-        let parts: Vec<Part> = last
-            .mesh
-            .clusters()
-            .map(|(id, _)| last.mesh.part(before_mesh, service, id))
-            .collect();
+        let parts: Vec<Part> = last.mesh.clusters().map(|(id, _)| last.mesh.part(before_mesh, service, id)).collect();
         phases.push((None, last));
         for (phase, mut state) in phases {
             let previous = steps.last().map_or(now, |it| &it.state);

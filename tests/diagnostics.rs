@@ -191,8 +191,11 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
             let also = word("also=");
             if info[1] == "wrong" {
                 assert!(codes(&diags).contains(code), "{code}: the wrong example does not give it:\n{said}");
-                let others: Vec<_> =
-                    diags.sorted().into_iter().filter(|it| it.is_error() && it.code != *code && Some(it.code.as_str()) != also).collect();
+                let others: Vec<_> = diags
+                    .sorted()
+                    .into_iter()
+                    .filter(|it| it.is_error() && it.code != *code && Some(it.code.as_str()) != also)
+                    .collect();
                 assert!(others.is_empty(), "{code}: the wrong example gives other errors too:\n{said}");
             } else {
                 assert_eq!(said, "", "{code}: the right example is not right");

@@ -128,10 +128,13 @@ fn the_readme_shows_the_steps_of_a_move() {
     let (plan, told) =
         meshlatch::migrate::plan(&source, &Inputs::default(), &order, meshlatch::diag::Diagnostics::new());
     let plan = plan.unwrap_or_else(|| panic!("{}", support::said(&told.diags, &told.source)));
-    let steps = plan.steps.iter().skip(1).map(|it| format!("{:18}  {}\n", it.name, it.clusters.join(", then ")));
+    let steps = plan.steps.iter().skip(1).map(|it| format!("{:18}  {}\n", it.name, it.clusters.join(", ")));
     assert_eq!(steps.collect::<String>(), block("text steps"));
-    let start = plan.files.get("03-start/topology.yaml").expect("it starts in the third step");
-    assert!(start.contains("clusters: [east, west]  # until the lease ends\n    balance: {weights: {east: 100, west: 0}}\n"));
+    let start = plan.files.get("05-start/topology.yaml").expect("a step of this name");
+    assert!(
+        start
+            .contains("clusters: [east, west]  # until the lease ends\n    balance: {weights: {east: 100, west: 0}}\n")
+    );
 }
 
 #[test]

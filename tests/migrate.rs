@@ -55,7 +55,8 @@ fn plan(text: &str) -> Plan {
 
 /// A topology: the clusters, the line of `cart`, and its callers with their clusters.
 fn topology(head: &str, cart: &str, callers: &[(&str, &str)]) -> String {
-    let mut text = format!("{head}services:\n  cart:\n    namespace: shop\n    workload: {{image: example.com/cart}}\n{cart}");
+    let mut text =
+        format!("{head}services:\n  cart:\n    namespace: shop\n    workload: {{image: example.com/cart}}\n{cart}");
     for (name, clusters) in callers {
         text += &format!(
             "  {name}: {{namespace: shop, clusters: {clusters}, calls: [{{service: cart, env: CART}}], workload: {{image: example.com/app}}}}\n"
@@ -141,7 +142,11 @@ fn an_ingress_other_namespaces_and_policies_have_a_path_at_every_moment() {
     for names in ["global", "cluster-local"] {
         let cart = format!("    clusters: c1\n    names: {names}\n    ports: {{http: \"80:8080\"}}\n");
         let text = topology(&format!("{CLUSTERS}{mesh}"), &cart, &[]);
-        for ingress in ["", "ingress:\n  shop: {service: cart, hosts: shop.example.com}\n", "ingress:\n  shop: {service: cart, clusters: c3}\n"] {
+        for ingress in [
+            "",
+            "ingress:\n  shop: {service: cart, hosts: shop.example.com}\n",
+            "ingress:\n  shop: {service: cart, clusters: c3}\n",
+        ] {
             let plan = check(&format!("{text}{callers}{ingress}"));
             assert_eq!(plan.text.contains("public DNS name"), ingress.contains("hosts"), "{}", plan.text);
         }
@@ -152,13 +157,21 @@ fn an_ingress_other_namespaces_and_policies_have_a_path_at_every_moment() {
 fn a_service_in_a_third_cluster_keeps_its_share_there() {
     let callers = [("web", "[c1, c2, c3]"), ("app", "c3")];
     for balance in ["", "balance: spread", "balance: {failover: [c3, c1]}", "balance: local"] {
-        let text = topology(CLUSTERS, &format!("    clusters: [c1, c3]\n    {balance}\n    ports: {{grpc: 7070}}\n"), &callers);
+        let text = topology(
+            CLUSTERS,
+            &format!("    clusters: [c1, c3]\n    {balance}\n    ports: {{grpc: 7070}}\n"),
+            &callers,
+        );
         let plan = check(&text);
         let last = &plan.steps.last().expect("it has steps").name;
         let last = plan.files.get(&format!("{last}/topology.yaml")).expect("it is there");
         assert!(last.contains("clusters: [c2, c3]\n") && last.contains(&balance.replace("c1", "c2")), "{last}");
     }
-    let text = topology(CLUSTERS, "    clusters: [c1, c3]\n    balance: {weights: {c1: 60, c3: 40}}\n    ports: {grpc: 7070}\n", &callers);
+    let text = topology(
+        CLUSTERS,
+        "    clusters: [c1, c3]\n    balance: {weights: {c1: 60, c3: 40}}\n    ports: {grpc: 7070}\n",
+        &callers,
+    );
     let plan = check(&text);
     let balance = |step: &str| {
         let found = plan.steps.iter().find(|it| it.name.ends_with(step)).expect("a step");
@@ -177,7 +190,11 @@ fn a_wrong_order_is_found() {
     let global = cart.replace("cluster-local", "global");
     let mut lost = std::collections::BTreeSet::new();
     let mut turned = 0;
-    for text in [topology(CLUSTERS, cart, &[("web", "[c1, c2, c3]")]), topology(CLUSTERS, &global, &[("web", "[c1, c2, c3]")]), topology(CLUSTERS, &global, &[("web", "c2")])] {
+    for text in [
+        topology(CLUSTERS, cart, &[("web", "[c1, c2, c3]")]),
+        topology(CLUSTERS, &global, &[("web", "[c1, c2, c3]")]),
+        topology(CLUSTERS, &global, &[("web", "c2")]),
+    ] {
         let plan = plan(&text);
         let steps = paths::steps(&plan);
         let mut other = way(&plan, &steps);
@@ -208,7 +225,9 @@ fn the_text_is_the_users_own() {
     let cases = [
         (
             "services:\n  cart:\n    # Where it runs.\n    clusters: c1 # home\n    ports: {grpc: 7070}\n",
-            format!("services:\n  cart:\n    # Where it runs.\n    clusters: [c1, c2] # home\n    {weights}\n    ports: {{grpc: 7070}}\n"),
+            format!(
+                "services:\n  cart:\n    # Where it runs.\n    clusters: [c1, c2] # home\n    {weights}\n    ports: {{grpc: 7070}}\n"
+            ),
             "services:\n  cart:\n    # Where it runs.\n    clusters: c2 # home\n    ports: {grpc: 7070}\n",
         ),
         (
@@ -236,7 +255,9 @@ fn the_text_is_the_users_own() {
         // It runs in both already; what has gone over is not taken back.
         (
             "services:\n  cart:\n    balance:\n      weights:\n        c1: 100\n        c2: 0\n    clusters:\n      - c1\n      - c2\n    ports: {grpc: 7070}\n",
-            format!("services:\n  cart:\n    {weights}\n    clusters:\n      - c1\n      - c2\n    ports: {{grpc: 7070}}\n"),
+            format!(
+                "services:\n  cart:\n    {weights}\n    clusters:\n      - c1\n      - c2\n    ports: {{grpc: 7070}}\n"
+            ),
             "services:\n  cart:\n    clusters:\n      - c2\n    ports: {grpc: 7070}\n",
         ),
     ];
@@ -261,11 +282,14 @@ fn a_plan_is_the_same_every_time_and_its_differences_lead_from_step_to_step() {
     let plan = plan(&text);
     assert_eq!(plan.files, plan_of(&text, &order(&[0, 25, 100])).expect("it went well before").files);
     for pair in plan.steps.windows(2) {
-        let tree = |name: &str| support::tree(&support::compile(plan.files.get(&format!("{name}/topology.yaml")).expect("it has one")));
+        let tree = |name: &str| {
+            support::tree(&support::compile(plan.files.get(&format!("{name}/topology.yaml")).expect("it has one")))
+        };
         let (old, new) = (tree(&pair[0].name), tree(&pair[1].name));
         let difference = plan.files.get(&format!("{}/changes.diff", pair[1].name)).expect("a step has a difference");
         for path in old.keys().chain(new.keys()) {
-            let told = difference.contains(&format!("--- a/{path}\n")) || difference.contains(&format!("+++ b/{path}\n"));
+            let told =
+                difference.contains(&format!("--- a/{path}\n")) || difference.contains(&format!("+++ b/{path}\n"));
             assert_eq!(told, old.get(path) != new.get(path), "{path} in {}", pair[1].name);
         }
         // A cluster whose files differ is one of those that are applied.
@@ -295,7 +319,10 @@ fn what_cannot_be_done_is_said() {
         words.iter().for_each(|it| assert!(said.contains(it), "no `{it}` in:\n{said}"));
     };
     says(Order { service: "crat", ..good }, &["T0202", "`cart`"]);
-    says(Order { from: "c9", to: "d", ..good }, &["`--from` names the cluster `c9`", "`--to` names the cluster `d`", "T0201"]);
+    says(
+        Order { from: "c9", to: "d", ..good },
+        &["`--from` names the cluster `c9`", "`--to` names the cluster `d`", "T0201"],
+    );
     says(Order { to: "c1", ..good }, &["T1201", "to itself"]);
     says(Order { from: "c3", ..good }, &["T1201", "does not run in `c3`, but in `c1`", "--from c1"]);
     says(Order { from: "c3", to: "c1", ..good }, &["it is where it should be"]);

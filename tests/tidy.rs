@@ -28,7 +28,19 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("stats", &["bundle", "model", "syntax", "topology"]),
     (
         "lib",
-        &["addresses", "bundle", "diag", "inputs", "model", "phases", "source", "stats", "topology", "syntax", "resources"],
+        &[
+            "addresses",
+            "bundle",
+            "diag",
+            "inputs",
+            "model",
+            "phases",
+            "source",
+            "stats",
+            "topology",
+            "syntax",
+            "resources",
+        ],
     ),
     ("bin", &[]),
 ];

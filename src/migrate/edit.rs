@@ -43,7 +43,10 @@ pub(super) fn place(
     let at = document.place().get("services").get(service);
     let lines = to.balance.as_ref().map_or_else(String::new, |it| format!(" and `balance: {it}`"));
     Err(diags
-        .error(Code::NotEditable, format!("the clusters of `{service}` cannot be changed without changing more than that"))
+        .error(
+            Code::NotEditable,
+            format!("the clusters of `{service}` cannot be changed without changing more than that"),
+        )
         .at(at.get("clusters").value(), "")
         .help("an anchor, an alias or `<<` gives it what others have, too, or it is spelled in an unusual way")
         .help(format!(

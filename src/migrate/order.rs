@@ -67,12 +67,8 @@ pub(super) fn route(
     // Among three clusters there are shares to keep only where the topology says them.
     let by_weight = weighs(mesh, mesh.service(order.service), &all) && (weights.is_some() || only_both);
     let balance = spec.balance.as_ref();
-    let now = Placement {
-        clusters: now.clone(),
-        balance: balance.map(flow),
-        slug: "now".to_owned(),
-        aim: String::new(),
-    };
+    let now =
+        Placement { clusters: now.clone(), balance: balance.map(flow), slug: "now".to_owned(), aim: String::new() };
     let mut placements = vec![now];
     if by_weight {
         let shares = Shares { order, weights, clusters: &joined, total: 0 }.counted(only_both);
@@ -186,18 +182,17 @@ fn names(mesh: &Mesh, document: &Document, order: &Order<'_>, diags: &mut Diagno
     if !runs(from) {
         let names: Vec<_> = spec.clusters.0.iter().map(|it| format!("`{it}`")).collect();
         let message = format!("`{service}` does not run in `{from}`, but in {}", names.join(", "));
-        let help = if runs(to) { "it is where it should be".to_owned() } else { format!("move it from there: `--from {}`", spec.clusters.0[0]) };
+        let help = if runs(to) {
+            "it is where it should be".to_owned()
+        } else {
+            format!("move it from there: `--from {}`", spec.clusters.0[0])
+        };
         return Err(impossible(message, help, diags));
     }
     Ok(())
 }
 
-fn known<'a, 'b>(
-    draft: Draft<'a>,
-    what: &str,
-    name: &str,
-    all: impl Iterator<Item = &'b String> + Clone,
-) -> Draft<'a> {
+fn known<'a, 'b>(draft: Draft<'a>, what: &str, name: &str, all: impl Iterator<Item = &'b String> + Clone) -> Draft<'a> {
     match nearest(name, all.clone().map(String::as_str)) {
         Some(near) => draft.help(format!("a {what} with a similar name exists: `{near}`")),
         None => {
@@ -214,7 +209,8 @@ fn shares(wanted: &[u32], diags: &mut Diagnostics) -> Result<Vec<u32>, Reported>
         return Err(draft.help("a number from 0 to 100, in percent: `--steps 0,5,25,100`").reported());
     }
     if let Some(pair) = wanted.windows(2).find(|it| it[0] >= it[1]) {
-        let draft = diags.error(Code::InvalidShares, format!("the share {} comes after {}, and is not more", pair[1], pair[0]));
+        let draft =
+            diags.error(Code::InvalidShares, format!("the share {} comes after {}, and is not more", pair[1], pair[0]));
         return Err(draft.help("each step gives the new cluster more: `--steps 0,5,25,100`").reported());
     }
     let between = wanted.iter().copied().filter(|it| !matches!(it, 0 | 100));

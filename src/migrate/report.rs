@@ -59,7 +59,8 @@ fn why(phase: Option<Phase>) -> &'static str {
 
 /// Whether only shares change, in which no cluster waits for another.
 fn is_share(step: &Step) -> bool {
-    step.phase.is_none() && step.order.iter().all(|it| it.old.keys().chain(it.new.keys()).all(|id| id.0 == "VirtualService"))
+    step.phase.is_none()
+        && step.order.iter().all(|it| it.old.keys().chain(it.new.keys()).all(|id| id.0 == "VirtualService"))
 }
 
 fn action<'a>(state: &'a State, change: &'a Change) -> PlanAction<'a> {
@@ -194,8 +195,9 @@ fn restarts(state: &State, change: &Change) -> Vec<String> {
                 .filter(|it| !old.contains(it))
                 .map(|(name, value)| format!("`{}`", format!("{name}={value}").replace(['`', '\n'], " ")))
                 .collect();
-            (!changed.is_empty())
-                .then(|| format!("In `{cluster}` the pods of `{}` are replaced: they get {}.", id.2, changed.join(", ")))
+            (!changed.is_empty()).then(|| {
+                format!("In `{cluster}` the pods of `{}` are replaced: they get {}.", id.2, changed.join(", "))
+            })
         })
         .collect()
 }
@@ -203,9 +205,7 @@ fn restarts(state: &State, change: &Change) -> Vec<String> {
 fn environment(deployment: &Value) -> Vec<(String, String)> {
     let containers = deployment["spec"]["template"]["spec"]["containers"].as_sequence();
     let variables = containers.into_iter().flatten().filter_map(|it| it["env"].as_sequence()).flatten();
-    variables
-        .filter_map(|it| Some((it["name"].as_str()?.to_owned(), it["value"].as_str()?.to_owned())))
-        .collect()
+    variables.filter_map(|it| Some((it["name"].as_str()?.to_owned(), it["value"].as_str()?.to_owned()))).collect()
 }
 
 /// Callers whose pods somebody else deploys, and the name that they must call from now on.

@@ -35,7 +35,9 @@ fn every_step_compiles_into_one_folder_after_the_other_and_back() {
         assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{step}");
     };
     steps.iter().for_each(|it| compile(it));
-    assert!(!folder.exists("out/east/40-apps/cart.default.yaml") && folder.exists("out/west/40-apps/cart.default.yaml"));
+    assert!(
+        !folder.exists("out/east/40-apps/cart.default.yaml") && folder.exists("out/west/40-apps/cart.default.yaml")
+    );
     steps.iter().rev().skip(1).for_each(|it| compile(it));
     compile("moves/cart/00-now");
     assert_eq!(folder.snapshot("out"), first);

@@ -138,7 +138,8 @@ impl<'a> World<'a> {
     pub(super) fn apply(&mut self, cluster: &str, applied: &Applied, backwards: bool) -> Result<(), String> {
         let new = &applied[cluster];
         let keep: BTreeSet<Id> = new.iter().map(id).collect();
-        let serves = |id: &Id, object: &Value| id.0 == "VirtualService" && !list(object, &["spec", "gateways"]).is_empty();
+        let serves =
+            |id: &Id, object: &Value| id.0 == "VirtualService" && !list(object, &["spec", "gateways"]).is_empty();
         let before: BTreeSet<Id> =
             self.clusters[cluster].objects.iter().filter(|(id, it)| serves(id, it)).map(|it| it.0.clone()).collect();
         let after = new.iter().map(|it| (id(it), it)).filter(|(id, it)| serves(id, it)).map(|it| it.0).collect();
@@ -156,7 +157,8 @@ impl<'a> World<'a> {
         self.roll_out(cluster);
         self.look().map_err(|it| format!("after the pods of {cluster} were ready: {it}"))?;
         let first = ["VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
-        let mut gone: Vec<Id> = self.clusters[cluster].objects.keys().filter(|it| !keep.contains(*it)).cloned().collect();
+        let mut gone: Vec<Id> =
+            self.clusters[cluster].objects.keys().filter(|it| !keep.contains(*it)).cloned().collect();
         gone.sort_by_key(|id| first.iter().position(|it| *it == id.0).unwrap_or(first.len()));
         // Who prunes does so in an order of his own.
         if backwards {
@@ -251,7 +253,14 @@ impl<'a> World<'a> {
     }
 
     /// The clusters whose pods answer for a host, as a cluster sees it.
-    fn reach(&self, cluster: &str, namespace: &str, host: &str, port: u64, subset: Option<&str>) -> Result<BTreeSet<String>, String> {
+    fn reach(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        host: &str,
+        port: u64,
+        subset: Option<&str>,
+    ) -> Result<BTreeSet<String>, String> {
         let network = match subset {
             None => None,
             Some(subset) => Some(self.subset(cluster, namespace, host, subset)?),
@@ -317,12 +326,13 @@ impl<'a> World<'a> {
     fn endpoints(&self, cluster: &str, namespace: &str, host: &str, port: u64) -> Result<Vec<Endpoint>, String> {
         let here = &self.clusters[cluster];
         let entries = here.objects.values().filter(|it| it["kind"] == "ServiceEntry");
-        let mut entries =
-            entries.filter(|it| list(it, &["spec", "hosts"]).iter().any(|it| it.as_str() == Some(host)));
+        let mut entries = entries.filter(|it| list(it, &["spec", "hosts"]).iter().any(|it| it.as_str() == Some(host)));
         let selected = |selector: &Value, target: &Value| -> Result<Vec<Endpoint>, String> {
             let mut endpoints = self.pods(cluster, selector, target)?;
             for entry in here.objects.values().filter(|it| it["kind"] == "WorkloadEntry") {
-                if word(entry, &["metadata", "namespace"]) == self.watched.namespace && fits(&entry["spec"]["labels"], selector) {
+                if word(entry, &["metadata", "namespace"]) == self.watched.namespace
+                    && fits(&entry["spec"]["labels"], selector)
+                {
                     endpoints.push(Endpoint::Gateway(word(entry, &["spec", "address"]).to_owned()));
                 }
             }

@@ -14,10 +14,10 @@ mod transaction;
 
 use std::path::Path;
 
+use meshlatch::Outcome;
 use meshlatch::bundle::Bundle;
 use meshlatch::model::Wait;
 use meshlatch::topology::ClusterId;
-use meshlatch::Outcome;
 use rayon::prelude::*;
 
 pub(crate) use compare::Difference;
