@@ -175,12 +175,11 @@ fn is_own(object: &Object) -> bool {
 /// Whether an object of after is there already.
 fn comes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
     match (phase, part) {
-        // A bundle's routes come before its pods.
-        (Phase::Open, Part::Joining) => true,
         (Phase::Prepare, Part::Joining) => !leads(id, object) && id.0 != "Deployment",
         (Phase::Prepare | Phase::Open, Part::Staying) => !leads(id, object),
         (Phase::Prepare | Phase::Open, Part::Calling | Part::Leaving) => id.0 == "DestinationRule",
-        (Phase::Switch | Phase::Release, _) => true,
+        // A bundle's routes come before its pods.
+        (Phase::Open, Part::Joining) | (Phase::Switch | Phase::Release, _) => true,
     }
 }
 

@@ -48,7 +48,7 @@ impl Document {
         service.clusters = moving.before.clusters;
         service.balance = moving.before.balance;
         let root = ["clusters", "balance"].iter().fold(Arc::clone(&self.root), |root, field| {
-            let was = root.entry(&["moving", "before", field]).cloned();
+            let was = root.entry(&["moving", "before", field]);
             Arc::new(root.with(&["services", &moving.service, field], was))
         });
         Some(Self { spec, root })

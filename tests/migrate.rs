@@ -39,7 +39,7 @@ clusters:
   c3: {istio: "1.7.8", gateway: 34.70.9.3, dns: {provider: kube-dns, address: 10.2.0.53}}
 "#;
 
-fn order<'a>(shares: &'a [u32]) -> Order<'a> {
+fn order(shares: &[u32]) -> Order<'_> {
     Order { service: "cart", from: "c1", to: "c2", shares }
 }
 
@@ -58,8 +58,9 @@ fn topology(head: &str, cart: &str, callers: &[(&str, &str)]) -> String {
     let mut text =
         format!("{head}services:\n  cart:\n    namespace: shop\n    workload: {{image: example.com/cart}}\n{cart}");
     for (name, clusters) in callers {
-        text += &format!(
-            "  {name}: {{namespace: shop, clusters: {clusters}, calls: [{{service: cart, env: CART}}], workload: {{image: example.com/app}}}}\n"
+        let call = "calls: [{service: cart, env: CART}], workload: {image: example.com/app}";
+        text.push_str(
+            &[*name, ": {namespace: shop, clusters: ", *clusters, ", ", call, "}\n"].concat().replacen("", "  ", 1),
         );
     }
     text
@@ -198,7 +199,9 @@ fn a_wrong_order_is_found() {
         let plan = plan(&text);
         let steps = paths::steps(&plan);
         let mut other = way(&plan, &steps);
-        other.iter_mut().for_each(|it| it.1.reverse());
+        for step in &mut other {
+            step.1.reverse();
+        }
         turned += usize::from(follow(&text, &other, false).is_err());
         for index in 1..plan.steps.len() - 1 {
             let mut other = way(&plan, &steps);
@@ -316,7 +319,9 @@ fn what_cannot_be_done_is_said() {
     let good = order(&[0, 100]);
     let says = |order: Order<'_>, words: &[&str]| {
         let said = refused(&text, &order);
-        words.iter().for_each(|it| assert!(said.contains(it), "no `{it}` in:\n{said}"));
+        for word in words {
+            assert!(said.contains(word), "no `{word}` in:\n{said}");
+        }
     };
     says(Order { service: "crat", ..good }, &["T0202", "`cart`"]);
     says(

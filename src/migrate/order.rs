@@ -208,9 +208,9 @@ fn shares(wanted: &[u32], diags: &mut Diagnostics) -> Result<Vec<u32>, Reported>
         let draft = diags.error(Code::InvalidShares, format!("{share} is no share of the calls"));
         return Err(draft.help("a number from 0 to 100, in percent: `--steps 0,5,25,100`").reported());
     }
-    if let Some(pair) = wanted.windows(2).find(|it| it[0] >= it[1]) {
+    if let Some((before, share)) = wanted.iter().zip(&wanted[1.min(wanted.len())..]).find(|(a, b)| a >= b) {
         let draft =
-            diags.error(Code::InvalidShares, format!("the share {} comes after {}, and is not more", pair[1], pair[0]));
+            diags.error(Code::InvalidShares, format!("the share {share} comes after {before}, and is not more"));
         return Err(draft.help("each step gives the new cluster more: `--steps 0,5,25,100`").reported());
     }
     let between = wanted.iter().copied().filter(|it| !matches!(it, 0 | 100));

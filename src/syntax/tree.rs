@@ -59,16 +59,16 @@ impl Node {
     }
 
     /// This value with another entry at the end of these keys, or with none.
-    pub(super) fn with(&self, keys: &[&str], last: Option<Entry>) -> Self {
+    pub(super) fn with(&self, keys: &[&str], last: Option<&Entry>) -> Self {
         let (Kind::Map(map), Some((first, rest))) = (&self.kind, keys.split_first()) else {
             unreachable!("a topology and its services are maps")
         };
         let mut map = map.clone();
         let inner = || {
             let old = map.get(*first)?;
-            Some(Entry { key: old.key, value: Arc::new(old.value.with(rest, last.clone())) })
+            Some(Entry { key: old.key, value: Arc::new(old.value.with(rest, last)) })
         };
-        match if rest.is_empty() { last.clone() } else { inner() } {
+        match if rest.is_empty() { last.cloned() } else { inner() } {
             Some(entry) => map.insert((*first).to_owned(), entry),
             None => map.shift_remove(*first),
         };
@@ -174,7 +174,7 @@ impl<'a> Place<'a> {
         // A bracket ends where it is closed; what is written in lines ends with its last value.
         let inner = match &self.node.kind {
             Kind::List(list) => list.last().map(|it| Self { key: it.span, node: it }),
-            Kind::Map(map) => map.values().map(|it| Self { key: it.key, node: &it.value }).last(),
+            Kind::Map(map) => map.values().map(|it| Self { key: it.key, node: &it.value }).next_back(),
             Kind::Scalar => None,
         };
         match inner {

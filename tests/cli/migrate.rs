@@ -34,11 +34,15 @@ fn every_step_compiles_into_one_folder_after_the_other_and_back() {
         let run = folder.run(&["compile", "--check", &format!("{step}/topology.yaml")]);
         assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{step}");
     };
-    steps.iter().for_each(|it| compile(it));
+    for step in steps {
+        compile(step);
+    }
     assert!(
         !folder.exists("out/east/40-apps/cart.default.yaml") && folder.exists("out/west/40-apps/cart.default.yaml")
     );
-    steps.iter().rev().skip(1).for_each(|it| compile(it));
+    for step in steps.iter().rev().skip(1) {
+        compile(step);
+    }
     compile("moves/cart/00-now");
     assert_eq!(folder.snapshot("out"), first);
 }

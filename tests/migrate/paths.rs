@@ -218,13 +218,13 @@ impl<'a> World<'a> {
                 return Err(format!("the namespace is not told of {host}"));
             }
         }
-        let routed = here.objects.values().find(|it| {
+        let split = here.objects.values().find(|it| {
             it["kind"] == "VirtualService"
                 && list(it, &["spec", "gateways"]).is_empty()
                 && list(it, &["spec", "hosts"]).iter().any(|it| it.as_str() == Some(host))
                 && Self::sees(it, namespace)
         });
-        let routes = routed.map(|it| [list(it, &["spec", "http"]), list(it, &["spec", "tcp"])].concat());
+        let routes = split.map(|it| [list(it, &["spec", "http"]), list(it, &["spec", "tcp"])].concat());
         let matches = |route: &&&Value| list(route, &["match"]).iter().any(|it| it["port"].as_u64() == Some(port));
         let Some(route) = routes.as_ref().and_then(|it| it.iter().find(matches)) else {
             return self.reach(cluster, namespace, host, port, None).and_then(|it| self.let_in(&it, namespace, caller));

@@ -24,9 +24,9 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<Status, Failure> {
         return Ok(Status::Well);
     }
     write(&args.output, &plan)?;
-    let steps = plan.steps.iter().skip(1);
-    let lines: String = steps.map(|it| format!("{}\n", args.output.join(&it.name).display())).collect();
-    terminal::print(&format!("{lines}{}\n", args.output.join("PLAN.md").display()))?;
+    let names = plan.steps.iter().skip(1).map(|it| it.name.as_str()).chain(["PLAN.md"]);
+    let lines: Vec<_> = names.map(|it| args.output.join(it).display().to_string()).collect();
+    terminal::print(&format!("{}\n", lines.join("\n")))?;
     Ok(Status::Well)
 }
 
