@@ -59,9 +59,7 @@ fn topology(head: &str, cart: &str, callers: &[(&str, &str)]) -> String {
         format!("{head}services:\n  cart:\n    namespace: shop\n    workload: {{image: example.com/cart}}\n{cart}");
     for (name, clusters) in callers {
         let call = "calls: [{service: cart, env: CART}], workload: {image: example.com/app}";
-        text.push_str(
-            &[*name, ": {namespace: shop, clusters: ", *clusters, ", ", call, "}\n"].concat().replacen("", "  ", 1),
-        );
+        text.push_str(&["  ", *name, ": {namespace: shop, clusters: ", *clusters, ", ", call, "}\n"].concat());
     }
     text
 }
