@@ -10,6 +10,7 @@ mod install;
 mod invariants;
 mod made;
 mod mesh;
+mod migrate;
 mod sample;
 mod schemas;
 mod stats;
