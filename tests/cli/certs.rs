@@ -368,8 +368,8 @@ fn nothing_is_ever_replaced() {
 
     folder.write("mine/notes.txt", "mine\n");
     folder.run(&["certs", "--to", "mine"]).says(2, &["mine holds other files, and no root", "`notes.txt`"]);
-    folder.run(&["certs", "--to", "topology.yaml"]).says(2, &["topology.yaml is not a folder"]);
-    folder.run(&["certs", "--to", "topology.yaml/ca"]).says(2, &["topology.yaml is not a folder"]);
+    folder.run(&["certs", "--to", "topology.yaml"]).says(2, &["topology.yaml is not a folder", "`--to`"]);
+    folder.run(&["certs", "--to", "topology.yaml/ca"]).says(2, &["topology.yaml is not a folder", "`--to`"]);
     folder.run(&["certs", "--to", "-"]).says(2, &["keys are never printed"]);
     assert_eq!(folder.snapshot("mine").len(), 1);
 }
