@@ -59,6 +59,9 @@ pub struct Istio {
     pub networking: &'static str,
     /// `apiVersion` of PeerAuthentication, AuthorizationPolicy.
     pub security: &'static str,
+    /// `apiVersion` of ExternalSecret that the operators for this release's Kubernetes serve: those of
+    /// 0.16 and newer serve `v1`, those of 0.17 and newer nothing else.
+    pub external_secrets: &'static str,
     /// How strict mTLS is asked for.
     pub strict_mtls: StrictMtls,
     /// The format of the install file.

@@ -4,6 +4,7 @@
 mod certs;
 mod halfway;
 mod input;
+mod migrate;
 mod tree;
 mod words;
 

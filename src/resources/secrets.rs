@@ -72,6 +72,7 @@ impl<'a> Command<'a> {
 
 #[derive(Serialize)]
 struct ExternalSecret<'a> {
+    api_version: &'static str,
     store: &'a str,
     kind: &'a str,
     key: &'a str,
@@ -86,8 +87,13 @@ pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
             bundle.keep("05-secrets/cacerts.md", fill(Template::CacertsCommands, &view));
         }
         TrustOrigin::ExternalSecret { store, kind, key } => {
-            bundle
-                .keep("05-secrets/cacerts.yaml", fill(Template::ExternalSecret, &ExternalSecret { store, kind, key }));
+            bundle.keep(
+                "05-secrets/cacerts.yaml",
+                fill(
+                    Template::ExternalSecret,
+                    &ExternalSecret { api_version: model.target.external_secrets, store, kind, key },
+                ),
+            );
         }
     }
 }

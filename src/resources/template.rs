@@ -41,6 +41,7 @@ templates! {
     CacertsCommands = "cacerts.md.j2";
     CacertsCommand = "cacerts.sh.j2";
     Runbook = "runbook.md.j2";
+    Plan = "plan.md.j2";
     RunbookTools = "runbook_tools.md.j2";
     RunbookInstall = "runbook_install.md.j2";
     RunbookRemove = "runbook_remove.md.j2";

@@ -13,6 +13,7 @@ pub(super) const ISTIO: Istio = Istio {
     crossing: Crossing::Passthrough,
     networking: "networking.istio.io/v1",
     security: "security.istio.io/v1",
+    external_secrets: "external-secrets.io/v1",
     strict_mtls: StrictMtls::PeerAuthentication,
     install: InstallFormat::Chosen,
     any_suffix: true,

@@ -12,6 +12,7 @@ pub(super) const ISTIO: Istio = Istio {
     crossing: Crossing::Rewrite,
     networking: "networking.istio.io/v1alpha3",
     security: "security.istio.io/v1beta1",
+    external_secrets: "external-secrets.io/v1beta1",
     strict_mtls: StrictMtls::Value,
     install: InstallFormat::HelmValues,
     any_suffix: false,

@@ -27,6 +27,12 @@ pub(crate) enum Command {
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(TopologyArgs),
+    /// Plan how a service moves from one cluster to another without a gap.
+    ///
+    /// Writes a folder a step, each with its topology and what it changes in the bundles, and PLAN.md,
+    /// which says what is applied where, in which order, and the way back.
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(MigrateArgs),
     /// Count objects, and about how many clusters Envoy will hold.
     #[command(after_help = STATS_EXAMPLES)]
     Stats(StatsArgs),
@@ -80,6 +86,35 @@ pub(crate) struct CompileArgs {
     /// Write nothing; list the files that differ and exit with 1 if there are any.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The service that moves, by its key in the topology.
+    pub(crate) service: String,
+
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// The cluster that it leaves.
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: String,
+
+    /// The cluster that it comes to.
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) to: String,
+
+    /// The share of the calls that the new cluster gets, step by step, in percent.
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "0,5,25,50,100")]
+    pub(crate) steps: Vec<u32>,
+
+    /// The folder to write; an earlier plan in it is replaced. `-` prints PLAN.md.
+    #[arg(short, long, value_name = "DIR", default_value = "move")]
+    pub(crate) output: PathBuf,
+
+    /// Write nothing; print PLAN.md.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -212,6 +247,15 @@ Examples:
   meshlatch check
   meshlatch check mesh/topology.yaml
   helm template mesh | meshlatch check -";
+
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  Read the plan first
+      meshlatch migrate cart --from east --to west --dry-run
+  Write it, in three steps of your own
+      meshlatch migrate cart --from east --to west --steps 0,10,100 -o moves/cart
+  Do a step
+      meshlatch compile moves/cart/01-start-prepare/topology.yaml -o out";
 
 const STATS_EXAMPLES: &str = "\
 Examples:

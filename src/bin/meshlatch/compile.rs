@@ -32,7 +32,12 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     if stream {
         return print_stream(&mesh, &clusters);
     }
-    let order = Order { mesh: &mesh, folder: &args.output, clusters: &clusters, whole: args.cluster.is_empty() };
+    let order = Order {
+        bundle: &|id| mesh.bundle(id),
+        folder: &args.output,
+        clusters: &clusters,
+        whole: args.cluster.is_empty(),
+    };
     if args.check { compare(&order) } else { write(&order) }
 }
 

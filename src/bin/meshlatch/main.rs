@@ -12,6 +12,7 @@ mod failure;
 mod init;
 mod input;
 mod inventory;
+mod migrate;
 mod stats;
 mod terminal;
 mod tree;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Compile(args) => compile::compile(args),
         Command::Check(args) => compile::check(args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Certs(args) => certs::run(args),
         Command::Explain { code } => explain::run(code.as_deref()),

@@ -14,10 +14,10 @@ mod transaction;
 
 use std::path::Path;
 
+use meshlatch::Outcome;
 use meshlatch::bundle::Bundle;
 use meshlatch::model::Wait;
 use meshlatch::topology::ClusterId;
-use meshlatch::{Mesh, Outcome};
 use rayon::prelude::*;
 
 pub(crate) use compare::Difference;
@@ -33,8 +33,8 @@ use stage::Staged;
 
 /// What a run is asked for.
 pub(crate) struct Order<'a> {
-    /// What was compiled.
-    pub(crate) mesh: &'a Mesh,
+    /// What is written for a cluster.
+    pub(crate) bundle: &'a (dyn Fn(ClusterId) -> Outcome + Sync),
     /// The folder of the clusters' folders.
     pub(crate) folder: &'a Path,
     /// The clusters to write.
@@ -160,7 +160,7 @@ fn each<T: Send>(
         .clusters
         .par_iter()
         .enumerate()
-        .map(|(index, (id, name))| work(index, name, order.mesh.bundle(*id)))
+        .map(|(index, (id, name))| work(index, name, (order.bundle)(*id)))
         .collect();
     // Of several failures the first by order is told, not the first by chance.
     all.into_iter().collect()
