@@ -104,7 +104,7 @@ pub struct Istio {
     pub cacerts_as_tls: bool,
     /// Whether `cacerts` may hold an ECDSA key. Before, a workload's certificate asks for the
     /// signature of its own key, which is RSA, and is not signed (`csr.SignatureAlgorithm` in
-    /// `security/pkg/pki/util/generate_cert.go`, still there in 1.8.0).
+    /// `security/pkg/pki/util/generate_cert.go`, still there in 1.8.1).
     pub signs_with_ecdsa: bool,
     /// Whether istiod finds Gateways of the class `istio-remote` without being told to look.
     pub finds_remote_gateways: bool,

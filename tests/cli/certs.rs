@@ -159,6 +159,15 @@ fn an_older_istio_gets_a_key_that_it_can_sign_with() {
         keys.push(own.public_key().raw.to_vec());
     }
     assert_ne!(keys[0], keys[1]);
+
+    // An intermediate that a newer release got would sign nothing.
+    folder.write("topology.yaml", TODAY);
+    folder.run(&["certs", "--to", "new"]).says(0, &[]);
+    folder.run(&["certs", "--to", "ca"]).says(0, &[]);
+    folder.write("topology.yaml", TWO);
+    folder
+        .run(&["certs", "--to", "new"])
+        .says(2, &["new/certs/east/ca-cert.pem is of a key", "move new/certs/east away"]);
 }
 
 #[test]
@@ -241,6 +250,10 @@ fn the_commands_are_those_of_the_bundle_and_find_their_files() {
 fn the_fingerprint_fits_the_topology() {
     let (folder, run) = made(TODAY);
     let line = run.stdout.lines().find_map(|it| it.strip_prefix("#   rootFingerprint: ")).expect("it is printed");
+    let root = &certificates(&folder.read("ca/root-cert.pem"))[0];
+    let bytes = ring::digest::digest(&ring::digest::SHA256, root);
+    let pairs: Vec<_> = bytes.as_ref().iter().map(|it| format!("{it:02X}")).collect();
+    assert_eq!(line, format!("\"{}\"", pairs.join(":")));
     let own = format!("{TODAY}mesh: {{trust: {{rootFingerprint: {line}}}}}\n");
     folder.write("topology.yaml", &own);
     folder.compile();
@@ -355,8 +368,8 @@ fn nothing_is_ever_replaced() {
 
     folder.write("mine/notes.txt", "mine\n");
     folder.run(&["certs", "--to", "mine"]).says(2, &["mine holds other files, and no root", "`notes.txt`"]);
-    folder.run(&["certs", "--to", "topology.yaml"]).says(2, &["topology.yaml is not a folder"]);
-    folder.run(&["certs", "--to", "topology.yaml/ca"]).says(2, &["topology.yaml is not a folder"]);
+    folder.run(&["certs", "--to", "topology.yaml"]).says(2, &["topology.yaml is not a folder", "`--to`"]);
+    folder.run(&["certs", "--to", "topology.yaml/ca"]).says(2, &["topology.yaml is not a folder", "`--to`"]);
     folder.run(&["certs", "--to", "-"]).says(2, &["keys are never printed"]);
     assert_eq!(folder.snapshot("mine").len(), 1);
 }

@@ -68,10 +68,17 @@ pub(crate) fn run(args: &CertsArgs) -> Result<Status, Failure> {
     }
     let mut told = Vec::new();
     for (id, name, files) in &places {
-        told.push(match kept(&folder, &root, files, names, !args.cluster.is_empty())? {
+        let kind = if mesh.cluster(*id).target.signs_with_ecdsa { KeyKind::Ecdsa } else { KeyKind::Rsa };
+        let kept = if !folder.has(files) {
+            None
+        } else if args.cluster.is_empty() {
+            Some(kept(&folder, files, names, |text| root.end_of(text, kind))?)
+        } else {
+            return Err(exists(&folder, files, names));
+        };
+        told.push(match kept {
             Some(end) => Told { made: false, end },
             None => {
-                let kind = if mesh.cluster(*id).target.signs_with_ecdsa { KeyKind::Ecdsa } else { KeyKind::Rsa };
                 let intermediate = root.sign(name, kind, life);
                 write(&mut batch, files, names, &root, &intermediate)?;
                 Told { made: true, end: intermediate.end }
@@ -144,28 +151,32 @@ fn refuse_another_root(mesh: &Mesh, root: Option<&Root>, folder: &Folder) -> Res
     Err(failure.help("name the folder of that root with `--to`; for a new root, take `rootFingerprint` out first"))
 }
 
-/// When the intermediate ends that a cluster has already; `None` if nothing is there.
-fn kept(folder: &Folder, root: &Root, files: &str, names: CaFiles, asked_for: bool) -> Result<Option<String>, Failure> {
-    if !folder.has(files) {
-        return Ok(None);
-    }
+/// When the intermediate ends that a cluster has already.
+fn kept(
+    folder: &Folder,
+    files: &str,
+    names: CaFiles,
+    end_of: impl FnOnce(&str) -> Result<String, &'static str>,
+) -> Result<String, Failure> {
     let path = |name: &str| format!("{files}/{name}");
-    if asked_for {
-        let first = names.names().iter().find(|name| folder.has(&path(name)));
-        let shown = folder.shown(&first.map_or(files.to_owned(), |name| path(name)));
-        return Err(Failure::new(format!("{shown} exists already"))
-            .help(format!("nothing is ever replaced: for a new intermediate, move {} away", folder.shown(files))));
-    }
     if let Some(missing) = names.names().iter().find(|name| !folder.has(&path(name))) {
         return Err(Failure::new(format!("{} exists already, without `{missing}`", folder.shown(files)))
             .help("nothing is ever replaced: move it away, or leave this cluster out with `--cluster`"));
     }
     let certificate = path(names.certificate());
     let text = folder.read(&certificate)?.unwrap_or_default();
-    root.end_of(&text).map(Some).map_err(|reason| {
+    end_of(&text).map_err(|reason| {
         Failure::new(format!("{} {reason}", folder.shown(&certificate)))
             .help(format!("move {} away, and the next run makes it anew", folder.shown(files)))
     })
+}
+
+/// A cluster that was asked for by name has something already.
+fn exists(folder: &Folder, files: &str, names: CaFiles) -> Failure {
+    let paths = names.names().iter().map(|name| format!("{files}/{name}"));
+    let first = paths.into_iter().find(|it| folder.has(it)).unwrap_or_else(|| files.to_owned());
+    Failure::new(format!("{} exists already", folder.shown(&first)))
+        .help(format!("nothing is ever replaced: for a new intermediate, move {} away", folder.shown(files)))
 }
 
 fn write(

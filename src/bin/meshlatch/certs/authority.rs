@@ -12,6 +12,7 @@ use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
 
 /// How far clocks may differ: a certificate begins that much before it was made.
 const SKEW: u64 = 60 * 60;
@@ -117,14 +118,18 @@ impl Root {
     }
 
     /// The day on which an intermediate ends that was signed before, or what is wrong with it.
-    pub(super) fn end_of(&self, certificate: &str) -> Result<String, &'static str> {
+    pub(super) fn end_of(&self, certificate: &str, kind: KeyKind) -> Result<String, &'static str> {
         let der = one_certificate(certificate).map_err(|_| "is not one certificate in PEM")?;
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| "is not a certificate")?;
         let (_, root) = X509Certificate::from_der(&self.der).expect("it was read before");
-        match parsed.verify_signature(Some(root.public_key())) {
-            Ok(()) => Ok(day(end(&parsed))),
-            Err(_) => Err("was not signed by this root"),
+        if parsed.verify_signature(Some(root.public_key())).is_err() {
+            return Err("was not signed by this root");
         }
+        // An RSA key is good for every release.
+        if kind == KeyKind::Rsa && !matches!(parsed.public_key().parsed(), Ok(PublicKey::RSA(_))) {
+            return Err("is of a key with which this release of Istio cannot sign");
+        }
+        Ok(day(end(&parsed)))
     }
 }
 
