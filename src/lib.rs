@@ -26,6 +26,7 @@ pub mod inputs;
 pub mod model;
 mod resources;
 pub mod source;
+pub mod stats;
 pub mod syntax;
 pub mod target;
 pub mod topology;
@@ -37,6 +38,7 @@ use diag::{Diagnostics, Reported};
 use inputs::Inputs;
 use model::{Lowered, Wait};
 use source::Source;
+use stats::Stats;
 use topology::{ClusterId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
@@ -80,6 +82,33 @@ impl Mesh {
             Lowered::Ready(model) => Outcome::Ready(resources::render(&model)),
             Lowered::Waiting(waits) => Outcome::Waiting(waits),
         }
+    }
+
+    /// Counts what becomes of one cluster.
+    ///
+    /// # Errors
+    /// When it is not written yet; says what it waits for.
+    pub fn stats(&self, id: ClusterId) -> Result<Stats, Vec<Wait>> {
+        match model::lower(&self.topology, &self.addresses, id) {
+            Lowered::Ready(model) => {
+                let scope = model::sidecars(&self.topology, id);
+                let namespace = &self.topology.cluster(id).ingress_gateway.namespace;
+                Ok(stats::count(&model, &scope, namespace, &resources::render(&model)))
+            }
+            Lowered::Waiting(waits) => Err(waits),
+        }
+    }
+
+    /// The exact release of a cluster.
+    #[must_use]
+    pub fn release(&self, id: ClusterId) -> String {
+        self.topology.cluster(id).istio.to_string()
+    }
+
+    /// What sidecars are told of, as the topology says it.
+    #[must_use]
+    pub fn scope(&self) -> syntax::Scope {
+        self.topology.mesh.scope
     }
 
     /// The virtual IPs: host and address, in the order of the services.

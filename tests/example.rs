@@ -103,6 +103,17 @@ fn the_readme_shows_what_is_said() {
 }
 
 #[test]
+fn the_readme_shows_what_is_counted() {
+    let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+        .args(["stats", "tests/golden/weights/topology.yaml"])
+        .current_dir(support::root())
+        .output()
+        .expect("the program starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains(&block("text stats")), "it prints\n{printed}");
+}
+
+#[test]
 fn every_topology_of_the_readme_compiles() {
     let mesh = support::compile(&block("yaml right"));
     assert_eq!(mesh.clusters().count(), 2);

@@ -9,6 +9,7 @@ mod hostile;
 mod install;
 mod invariants;
 mod sample;
+mod stats;
 mod support;
 mod tidy;
 mod yaml;

@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -21,7 +21,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("model", &["addresses", "syntax", "target", "topology"]),
     // Rendering writes what was typed and resolved; it has not seen a whole `Topology`.
     ("resources", &["bundle", "model", "syntax", "target", "topology", "yaml"]),
-    ("lib", &["addresses", "bundle", "diag", "inputs", "model", "source", "topology", "syntax", "resources"]),
+    // Counting reads what was lowered and what was written of it.
+    ("stats", &["bundle", "model", "topology"]),
+    ("lib", &["addresses", "bundle", "diag", "inputs", "model", "source", "stats", "topology", "syntax", "resources"]),
     ("bin", &[]),
 ];
 

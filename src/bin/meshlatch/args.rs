@@ -27,6 +27,9 @@ pub(crate) enum Command {
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(TopologyArgs),
+    /// Count the objects of each cluster, and about how many clusters its Envoys hold.
+    #[command(after_help = STATS_EXAMPLES)]
+    Stats(StatsArgs),
     /// Tell the longer story of an error or a warning.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
@@ -64,6 +67,25 @@ pub(crate) struct CompileArgs {
     /// Write nothing; list the files that differ and exit with 1 if there are any.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// A topology, with what it cannot know.
@@ -151,6 +173,12 @@ Examples:
   meshlatch check
   meshlatch check mesh/topology.yaml
   helm template mesh | meshlatch check -";
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  meshlatch stats
+  The sidecar with the most Envoy clusters of each cluster
+      meshlatch stats --format json | jq '.clusters[] | [.name, .mesh.most.clusters]'";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

@@ -37,7 +37,7 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
 }
 
 /// Compiles the topology and says all there is to say of it; `None` if it has errors.
-fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
+pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(args)?;
     let inputs = input::addresses(args, &mut diags)?;
@@ -144,7 +144,8 @@ fn compare(order: &Order<'_>) -> Result<Status, Failure> {
     Ok(if text.is_empty() { Status::Well } else { Status::Wrong })
 }
 
-fn say_waits(level: Level<'_>, cluster: &str, waits: &[Wait]) {
+/// Says what a cluster waits for.
+pub(crate) fn say_waits(level: Level<'_>, cluster: &str, waits: &[Wait]) {
     let what: Vec<_> = waits.iter().map(|it| it.what.as_str()).collect();
     let notes: Vec<_> = waits.iter().map(|it| it.why.clone()).collect();
     let give: Vec<_> = waits.iter().map(|it| it.give.as_str()).collect();

@@ -11,6 +11,7 @@ mod failure;
 mod init;
 mod input;
 mod inventory;
+mod stats;
 mod terminal;
 mod tree;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Compile(args) => compile::compile(args),
         Command::Check(args) => compile::check(args),
+        Command::Stats(args) => stats::run(args),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Init { file } => init::run(file),
         Command::Completions { shell } => completions::run(*shell),
