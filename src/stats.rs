@@ -28,7 +28,8 @@ pub struct Stats {
     pub mesh: Option<Range>,
     /// What the gateway that other clusters call holds, if there is one.
     pub east_west_gateway: Option<Gateway>,
-    /// The clusters of the gateway that serves the outside, if anything is served.
+    /// The clusters of the gateway that serves the outside, if anything is served. In the old line it
+    /// is the one that other clusters call, too.
     pub ingress_gateway: Option<usize>,
 }
 
@@ -119,7 +120,8 @@ pub(crate) fn count(
             clusters: all(ROOT_NAMESPACE) + if passes { incoming() } else { 0 },
             filter_chains: passes_through.then(let_in),
         }),
-        ingress_gateway: (!model.ingresses.is_empty()).then(|| all(ingress_namespace)),
+        ingress_gateway: (!model.ingresses.is_empty())
+            .then(|| all(ingress_namespace) + if passes_through { 0 } else { incoming() }),
     }
 }
 
