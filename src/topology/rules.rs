@@ -13,6 +13,7 @@ mod gateways;
 pub(super) mod ingress;
 pub(super) mod mesh;
 pub(super) mod names;
+pub(super) mod old_line;
 pub(super) mod password;
 pub(super) mod pods;
 pub(super) mod ports;
