@@ -4,13 +4,13 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 
 /// Files by their path relative to the cluster's folder, in the order in which they are applied.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Bundle {
     files: IndexMap<String, File>,
 }
 
 /// A file of a bundle.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Its whole text.
     pub text: String,

@@ -14,6 +14,9 @@
 //! - [`model::lower`] takes one cluster's point of view and decides everything.
 //! - [`resources::render`] writes manifests and decides nothing.
 //!
+//! While a service moves, two meshes are compiled, and [`phases`] mixes the bundles of both;
+//! [`migrate`] writes the topologies of such a move.
+//!
 //! A stage collects all its errors in [`diag::Diagnostics`], and the pipeline stops between
 //! stages. After `allocate` nothing in the user's hands can fail.
 //!
@@ -23,7 +26,9 @@ pub mod addresses;
 pub mod bundle;
 pub mod diag;
 pub mod inputs;
+pub mod migrate;
 pub mod model;
+mod phases;
 mod resources;
 pub mod source;
 pub mod stats;
@@ -32,20 +37,33 @@ pub mod target;
 pub mod topology;
 pub mod yaml;
 
+pub use resources::{CaFiles, shell_word};
+
 use addresses::Addresses;
 use bundle::Bundle;
 use diag::{Diagnostics, Reported};
 use inputs::Inputs;
 use model::{Lowered, Wait};
+use phases::Part;
 use source::Source;
 use stats::Stats;
-use topology::{ClusterId, Topology};
+use syntax::{Document, Phase};
+use topology::{Cluster, ClusterId, ServiceId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
 #[derive(Debug)]
 pub struct Mesh {
     topology: Topology,
     addresses: Addresses,
+    /// The mesh that it was before a service began to move, if one is on its way.
+    before: Option<(Box<Mesh>, Way)>,
+}
+
+/// A service on its way, and how far it is.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    service: ServiceId,
+    phase: Phase,
 }
 
 /// What becomes of a cluster.
@@ -64,9 +82,19 @@ pub enum Outcome {
 pub fn compile(source: &Source, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
     diags.check()?;
     let document = syntax::parse(source, diags)?;
-    let topology = topology::resolve(&document, inputs, diags)?;
+    let mut mesh = settle(&document, inputs, diags)?;
+    if let (Some(before), Some(moving)) = (document.before(), &document.spec.moving) {
+        let before = settle(&before, inputs, diags)?;
+        let way = Way { service: mesh.service(&moving.service), phase: moving.phase };
+        mesh.before = Some((Box::new(before), way));
+    }
+    Ok(mesh)
+}
+
+fn settle(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
+    let topology = topology::resolve(document, inputs, diags)?;
     let addresses = addresses::allocate(&topology, diags)?;
-    Ok(Mesh { topology, addresses })
+    Ok(Mesh { topology, addresses, before: None })
 }
 
 impl Mesh {
@@ -75,13 +103,62 @@ impl Mesh {
         self.topology.cluster_ids().map(|id| (id, self.topology.cluster(id).name.as_str()))
     }
 
+    /// What the topology says of one cluster.
+    #[must_use]
+    pub fn cluster(&self, id: ClusterId) -> &Cluster {
+        self.topology.cluster(id)
+    }
+
+    /// The command that makes `cacerts` of one cluster out of its PEM files; `None` if a secret
+    /// store brings them.
+    #[must_use]
+    pub fn cacerts_command(&self, id: ClusterId, names: CaFiles) -> Option<String> {
+        resources::cacerts_command(self.cluster(id), names)
+    }
+
     /// Writes the bundle of one cluster. Clusters are independent: any order, any thread.
     #[must_use]
     pub fn bundle(&self, id: ClusterId) -> Outcome {
-        match model::lower(&self.topology, &self.addresses, id) {
+        let now = match model::lower(&self.topology, &self.addresses, id) {
             Lowered::Ready(model) => Outcome::Ready(resources::render(&model)),
             Lowered::Waiting(waits) => Outcome::Waiting(waits),
+        };
+        let Some((before, way)) = &self.before else { return now };
+        match (before.bundle(id), now) {
+            (Outcome::Ready(before_it), Outcome::Ready(now)) => {
+                let part = self.part(before, way.service, id);
+                Outcome::Ready(phases::between(&before_it, now, way.phase, part, self.grows(before, way.service)))
+            }
+            (Outcome::Waiting(mut waits), Outcome::Waiting(more)) => {
+                waits.extend(more);
+                waits.dedup();
+                Outcome::Waiting(waits)
+            }
+            (Outcome::Waiting(waits), _) | (_, Outcome::Waiting(waits)) => Outcome::Waiting(waits),
         }
+    }
+
+    /// The service of this key, which exists.
+    fn service(&self, key: &str) -> ServiceId {
+        let index = self.topology.services.iter().position(|it| it.key == key);
+        ServiceId(index.expect("a rule looks whether the service exists"))
+    }
+
+    /// The part that a cluster plays in a move.
+    fn part(&self, before: &Self, service: ServiceId, id: ClusterId) -> Part {
+        let runs = |mesh: &Self| mesh.topology.service(service).runs_in(id);
+        match (runs(before), runs(self)) {
+            (false, true) => Part::Joining,
+            (true, true) => Part::Staying,
+            (true, false) => Part::Leaving,
+            (false, false) => Part::Calling,
+        }
+    }
+
+    /// Whether the service runs wherever it ran before.
+    fn grows(&self, before: &Self, service: ServiceId) -> bool {
+        let now = self.topology.service(service);
+        before.topology.service(service).placement.iter().all(|it| now.runs_in(*it))
     }
 
     /// Counts what becomes of one cluster.

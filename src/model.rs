@@ -2,6 +2,30 @@
 //!
 //! Strings are final here: hosts, addresses, names of objects. A [`ClusterModel`] needs no look at
 //! another cluster, and no look at the topology it came from beyond what it borrows.
+//!
+//! What must hold of the bundles of a mesh, taken together, and what makes it hold. `tests/mesh/checks.rs`
+//! looks at each by its number in the written files, in whatever way it was made to hold.
+//!
+//! | | invariant | by construction | diagnostic |
+//! |---|---|---|---|
+//! | I1 | a call has one way out, which its caller sees | `lower` splits the calls by `Topology::has_stub`; `callers::visible_to`; `scope::sidecars` | T0202, T0203 |
+//! | I2 | a host is that of a service of another cluster | `View::outgoing`, `View::shared` | T0205, T0304 |
+//! | I3 | a host has one entry, every namespace is there | `entries::remote` is called once a callee; `lower` collects the namespaces | T0304, T0308, T0309 |
+//! | I4 | ports are the same at both ends | both are made of the one `topology::Port` | T0503, T0504, T0505, T0507 |
+//! | I5 | endpoints name those ports, and the gateway's | `entries::endpoint`, `stubs::keys`, `Gateway::dial` | T0501 |
+//! | I6 | variables carry host and port | `apps::lower` | T0901, T0903 |
+//! | I7 | virtual IPs are unique and stay | a hash of the host, in `addresses` | T0410, T0411, T0412 |
+//! | I8 | addresses are those of the owner's gateway | `far::endpoints` leaves out the own cluster | T0401, T0404, T0406, T0417 |
+//! | I9 | names are resolved | one `Dns::address` for the install file and the stub; DNS capture | T0413, T0414, T0701, T0702 |
+//! | I10 | identities agree | `identity`, `callers::principals` | T0802, T0804, T0908 |
+//! | I11 | both ends speak mTLS | `far::mtls`; strict PeerAuthentication; no rule sets a mode | T0906 |
+//! | I12 | the gateway lets in what is called | `exports`, from `View::exports` | T0402, T1003 |
+//! | I13 | the owner knows the host, callers keep it to themselves | `entries::owned` | |
+//! | I14 | networks agree and differ | one `Cluster::network` wherever it is named | T0416 |
+//! | I15 | routes and rules name what is there | `routing::rule` at both ends; `far::tier_label` | T0210 |
+//! | I16 | objects are those of the release | `target::Istio` | T0602, T0603, T0604 |
+//! | I17 | objects are valid | typed objects, filled templates | T0301, T0302, T0303, T0305, T0307, T0506 |
+//! | I18 | no secret, nothing of others | `Bundle::keep` does not apply; no kind writes a Secret | T0801 |
 
 mod apps;
 mod callers;
@@ -202,6 +226,8 @@ pub struct ControlPlane<'a> {
     pub hold_application: bool,
     /// Whether hosts have virtual IPs of both families.
     pub dual_stack: bool,
+    /// Whether istiod is told to look for other clusters' gateways among Gateways.
+    pub find_remote_gateways: bool,
     /// The gateways that are installed.
     pub gateways: Vec<GatewayPods<'a>>,
 }

@@ -14,6 +14,7 @@ mod install;
 mod kustomization;
 mod namespaces;
 mod peer_authentication;
+mod plan;
 mod remote_gateways;
 mod routing;
 mod runbook;
@@ -21,8 +22,13 @@ mod scope;
 mod secrets;
 mod template;
 
+pub use secrets::CaFiles;
+pub(crate) use secrets::command as cacerts_command;
+pub use template::shell_word;
+
 use crate::bundle::Bundle;
 use crate::model::ClusterModel;
+pub(crate) use plan::{PlanAction, PlanStep, PlanView, write as plan};
 
 /// What writes the files of a bundle, in the order in which their objects are applied.
 const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 14] = [
@@ -42,6 +48,12 @@ const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 14] = [
     kustomization::write,
     runbook::write,
 ];
+
+/// A kustomization of these files.
+#[must_use]
+pub(crate) fn kustomization(paths: Vec<&str>) -> String {
+    crate::yaml::to_string(&kustomization::of(paths))
+}
 
 /// Writes one cluster's bundle.
 #[must_use]

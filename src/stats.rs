@@ -3,7 +3,7 @@
 //! Envoy calls a *cluster* what pilot makes of one port of one host: a sidecar and a gateway hold one
 //! for each port of each host they are told of, and one more for each subset. What they are told of
 //! depends on `exportTo` and, for sidecars, on the `Sidecar` of their namespace. Counted is what the
-//! topology knows.
+//! topology knows, and what every Istio has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,14 @@ use crate::bundle::Bundle;
 use crate::model::{ClusterModel, DestinationRule, Entry, Sidecar};
 use crate::topology::{Family, Port, ROOT_NAMESPACE, TargetPort};
 
+/// Clusters that every proxy has of its own: those of its bootstrap (`prometheus_stats`, `agent`,
+/// `sds-grpc`, `xds-grpc`) and `BlackHoleCluster`, `PassthroughCluster`, `InboundPassthroughCluster`.
+const OWN_CLUSTERS: usize = 7;
+/// Ports of the Service `istiod`: 15010, 15012, 443, 15014.
+const ISTIOD_PORTS: usize = 4;
+/// Ports of the Service of a gateway, where nobody asks for others: 15021, 80, 443.
+const GATEWAY_PORTS: usize = 3;
+
 /// What becomes of one cluster, in numbers.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,6 +29,8 @@ pub struct Stats {
     pub files: usize,
     /// Objects that its kustomization applies, by kind.
     pub objects: BTreeMap<String, usize>,
+    /// Clusters that each of its Envoys holds for Istio itself; part of the numbers that follow.
+    pub of_istio: usize,
     /// What sidecars hold with `scope: declared`; `None` where the release has no such thing, or
     /// nothing runs.
     pub declared: Option<Range>,
@@ -106,7 +116,8 @@ pub(crate) fn count(
 ) -> Stats {
     let hosts = hosts(model);
     let passes_through = model.control_plane.is_some();
-    let all = |namespace: &str| outbound(&hosts, namespace, |_| true);
+    let of_istio = of_istio(model);
+    let all = |namespace: &str| of_istio + outbound(&hosts, namespace, |_| true);
     let incoming = || outbound(&hosts, ROOT_NAMESPACE, |it| it.internal);
     let let_in = || outbound(&hosts, ROOT_NAMESPACE, |it| model.exports.contains(&it.name));
     // pilot makes them as soon as the gateway passes anything through, and then for every host.
@@ -114,7 +125,8 @@ pub(crate) fn count(
     Stats {
         files: bundle.files().count(),
         objects: objects(bundle),
-        declared: passes_through.then(|| declared(model, scope, &hosts)).flatten(),
+        of_istio,
+        declared: passes_through.then(|| declared(model, scope, &hosts, of_istio)).flatten(),
         mesh: range(model, all),
         east_west_gateway: model.gateway.map(|_| Gateway {
             clusters: all(ROOT_NAMESPACE) + if passes { incoming() } else { 0 },
@@ -123,6 +135,13 @@ pub(crate) fn count(
         ingress_gateway: (!model.ingresses.is_empty())
             .then(|| all(ingress_namespace) + if passes_through { 0 } else { incoming() }),
     }
+}
+
+/// What every proxy has, and the Services of `istio-system`, which every namespace sees.
+fn of_istio(model: &ClusterModel<'_>) -> usize {
+    let gateways = model.control_plane.iter().flat_map(|it| &it.gateways);
+    let ports = gateways.map(|it| if it.ports.is_empty() { GATEWAY_PORTS } else { it.ports.len() });
+    OWN_CLUSTERS + ISTIOD_PORTS + ports.sum::<usize>()
 }
 
 /// Objects that the kustomization applies, by kind. Nothing else begins a line with `kind:`.
@@ -136,14 +155,15 @@ fn objects(bundle: &Bundle) -> BTreeMap<String, usize> {
 }
 
 /// What sidecars hold that are told of their own namespace and what is called from it.
-fn declared(model: &ClusterModel<'_>, scope: &[Sidecar<'_>], hosts: &[Host<'_>]) -> Option<Range> {
+fn declared(model: &ClusterModel<'_>, scope: &[Sidecar<'_>], hosts: &[Host<'_>], of_istio: usize) -> Option<Range> {
     let told: BTreeMap<&str, BTreeSet<&str>> =
         scope.iter().map(|it| (it.namespace, it.hosts.iter().map(String::as_str).collect())).collect();
     range(model, |namespace| {
         let told = &told[namespace];
-        outbound(hosts, namespace, |it| {
+        let told = outbound(hosts, namespace, |it| {
             it.namespace == namespace || told.contains(format!("{}/{}", it.namespace, it.name).as_str())
-        })
+        });
+        of_istio + told
     })
 }
 

@@ -16,7 +16,7 @@ use serde_yaml::Value;
 
 pub use shape::{Many, Short};
 pub use spec::*;
-pub use tree::{Node, Place};
+pub use tree::{Node, Place, Shape};
 
 use crate::diag::{Code, Diagnostics, Reported, nearest};
 use crate::source::{Source, Span};
@@ -37,6 +37,21 @@ impl Document {
     #[must_use]
     pub fn place(&self) -> Place<'_> {
         Place::root(&self.root)
+    }
+
+    /// What was written before a service began to move, if one is on its way.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        let mut spec = self.spec.clone();
+        let moving = spec.moving.take()?;
+        let service = spec.services.get_mut(&moving.service)?;
+        service.clusters = moving.before.clusters;
+        service.balance = moving.before.balance;
+        let root = ["clusters", "balance"].iter().fold(Arc::clone(&self.root), |root, field| {
+            let was = root.entry(&["moving", "before", field]);
+            Arc::new(root.with(&["services", &moving.service, field], was))
+        });
+        Some(Self { spec, root })
     }
 }
 
@@ -145,7 +160,7 @@ fn merge(value: &mut Value) {
 }
 
 /// The fields of the top level.
-const FIELDS: [&str; 7] = ["version", "allow", "mesh", "clusters", "services", "externals", "ingress"];
+const FIELDS: [&str; 8] = ["version", "allow", "mesh", "clusters", "services", "externals", "ingress", "moving"];
 
 /// The top level is read by hand, so that each entry is reported on its own.
 fn topology(source: &Source, value: &Value, root: Place<'_>, diags: &mut Diagnostics) -> TopologySpec {
@@ -176,6 +191,9 @@ fn topology(source: &Source, value: &Value, root: Place<'_>, diags: &mut Diagnos
     spec.services = entries(source, part("services"), diags);
     spec.externals = entries(source, part("externals"), diags);
     spec.ingress = entries(source, part("ingress"), diags);
+    if let Some((value, place)) = part("moving") {
+        spec.moving = shape::read(source, value, place, diags);
+    }
     spec
 }
 

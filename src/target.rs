@@ -61,6 +61,9 @@ pub struct Istio {
     pub networking: &'static str,
     /// `apiVersion` of PeerAuthentication, AuthorizationPolicy.
     pub security: &'static str,
+    /// `apiVersion` of ExternalSecret that the operators for this release's Kubernetes serve: those of
+    /// 0.16 and newer serve `v1`, those of 0.17 and newer nothing else.
+    pub external_secrets: &'static str,
     /// How strict mTLS is asked for.
     pub strict_mtls: StrictMtls,
     /// The format of the install file.
@@ -98,7 +101,18 @@ pub struct Istio {
     /// The last patch whose chart of gateways Helm 3.18.5 and newer refuse, for the schema of its values
     /// forbids every value (release note 57354).
     pub loose_gateway_schema: Option<u32>,
-    /// Whether sidecars start before the application by themselves.
+    /// Whether `cacerts` may have the keys of a `kubernetes.io/tls` secret: from Istio 1.15
+    /// (`TLSSecretCACertFile` in `security/pkg/pki/ca/ca.go`).
+    pub cacerts_as_tls: bool,
+    /// Whether `cacerts` may hold an ECDSA key. Before, a workload's certificate asks for the
+    /// signature of its own key, which is RSA, and is not signed (`csr.SignatureAlgorithm` in
+    /// `security/pkg/pki/util/generate_cert.go`, still there in 1.8.0).
+    pub signs_with_ecdsa: bool,
+    /// Whether istiod finds Gateways of the class `istio-remote` without being told to look.
+    pub finds_remote_gateways: bool,
+    /// Whether an IstioOperator can give a gateway's Service both families of addresses.
+    pub gateways_of_both_families: bool,
+    /// Whether sidecars start before the application by themselves, on Kubernetes 1.33 and newer.
     pub native_sidecars: bool,
 }
 

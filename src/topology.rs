@@ -584,6 +584,7 @@ pub fn resolve(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) ->
     let spec = &document.spec;
     let place = document.place();
     rules::allow::check(spec, place, diags);
+    rules::moving::check(spec, place, diags);
     let mesh = rules::mesh::resolve(&spec.mesh, place.get("mesh"), diags);
     if spec.clusters.is_empty() {
         diags

@@ -1,8 +1,10 @@
 //! The binary as a user meets it: streams, exit codes, files.
 #![expect(clippy::disallowed_types, reason = "these tests are about files")]
 
+mod certs;
 mod halfway;
 mod input;
+mod migrate;
 mod tree;
 mod words;
 

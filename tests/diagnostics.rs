@@ -39,10 +39,23 @@ fn codes(diags: &Diagnostics) -> BTreeSet<Code> {
     diags.sorted().iter().map(|it| it.code).collect()
 }
 
+/// What is said of a move that is asked for as `service,from,to,share,…`.
+fn say_move(bytes: Vec<u8>, inputs: &Inputs, order: &str) -> (bool, String, Diagnostics) {
+    let words: Vec<_> = order.split(',').collect();
+    let [service, from, to, shares @ ..] = &words[..] else { panic!("service,from,to: {order}") };
+    let shares: Vec<u32> = shares.iter().map(|it| it.parse().expect("a share")).collect();
+    let order = meshlatch::migrate::Order { service, from, to, shares: &shares };
+    let text = String::from_utf8(bytes).expect("a fixture of a move is text");
+    let source = meshlatch::source::Source::new("topology.yaml", text);
+    let (plan, told) = meshlatch::migrate::plan(&source, inputs, &order, Diagnostics::new());
+    (plan.is_some(), support::said(&told.diags, &told.source), told.diags)
+}
+
 /// Compiles a fixture with the flags beside it.
 fn say(path: &Path) -> (String, Diagnostics) {
     let mut bytes = std::fs::read(path).expect("a fixture can be read");
     let mut inputs = Inputs::default();
+    let mut order = None;
     let flags = std::fs::read_to_string(path.with_extension("flags")).unwrap_or_default();
     for line in flags.lines() {
         match line.split_once(' ').expect("a flag has a value") {
@@ -52,8 +65,14 @@ fn say(path: &Path) -> (String, Diagnostics) {
             }
             // What is too large to keep is made here.
             ("--pad-to", size) => bytes.resize(size.parse().expect("a number of bytes"), b'#'),
+            ("--migrate", given) => order = Some(given),
             (other, _) => panic!("{}: no flag `{other}`", path.display()),
         }
+    }
+    if let Some(order) = order {
+        let (planned, said, diags) = say_move(bytes, &inputs, order);
+        assert_eq!(planned, diags.check().is_ok(), "{}: a plan without errors, or errors", path.display());
+        return (said, diags);
     }
     let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
     assert_eq!(mesh.is_some(), diags.check().is_ok(), "{}: a mesh without errors, or errors", path.display());
@@ -157,11 +176,26 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
                 let (name, address) = given.split_once('=').expect("address=NAME=ADDRESS");
                 inputs.set(name, address);
             }
-            let (_, said, diags) = support::compile_bytes("topology.yaml", example(info, text), &inputs);
+            let word = |name: &str| info.iter().find_map(|it| it.strip_prefix(name));
+            let (said, diags) = match word("migrate=") {
+                Some(order) => {
+                    let (_, said, diags) = say_move(example(info, text), &inputs, order);
+                    (said, diags)
+                }
+                None => {
+                    let (_, said, diags) = support::compile_bytes("topology.yaml", example(info, text), &inputs);
+                    (said, diags)
+                }
+            };
+            // A code that tells of another has that one beside it.
+            let also = word("also=");
             if info[1] == "wrong" {
                 assert!(codes(&diags).contains(code), "{code}: the wrong example does not give it:\n{said}");
-                let others: Vec<_> =
-                    diags.sorted().into_iter().filter(|it| it.is_error() && it.code != *code).collect();
+                let others: Vec<_> = diags
+                    .sorted()
+                    .into_iter()
+                    .filter(|it| it.is_error() && it.code != *code && Some(it.code.as_str()) != also)
+                    .collect();
                 assert!(others.is_empty(), "{code}: the wrong example gives other errors too:\n{said}");
             } else {
                 assert_eq!(said, "", "{code}: the right example is not right");
@@ -173,7 +207,8 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
 /// Where the lines are that a text says, in its order.
 fn lines_told(said: &str) -> Vec<usize> {
     said.lines()
-        .filter_map(|line| line.trim_start().strip_prefix("--> topology.yaml:"))
+        .filter_map(|line| line.trim_start().strip_prefix("--> ")?.split_once("topology.yaml:"))
+        .map(|it| it.1)
         .map(|it| it.split(':').next().expect("a line").parse().expect("a number"))
         .collect()
 }

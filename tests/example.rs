@@ -120,6 +120,23 @@ fn every_topology_of_the_readme_compiles() {
 }
 
 #[test]
+fn the_readme_shows_the_steps_of_a_move() {
+    let source = meshlatch::source::Source::new("topology.yaml", block("yaml moving"));
+    let order = meshlatch::migrate::Order { service: "cart", from: "east", to: "west", shares: &[0, 10, 100] };
+    assert!(readme().contains("`meshlatch migrate cart --from east --to west --steps 0,10,100 -o moves`"));
+    let (plan, told) =
+        meshlatch::migrate::plan(&source, &Inputs::default(), &order, meshlatch::diag::Diagnostics::new());
+    let plan = plan.unwrap_or_else(|| panic!("{}", support::said(&told.diags, &told.source)));
+    let steps = plan.steps.iter().skip(1).map(|it| format!("{:18}  {}\n", it.name, it.clusters.join(", ")));
+    assert_eq!(steps.collect::<String>(), block("text steps"));
+    let start = plan.files.get("05-start/topology.yaml").expect("a step of this name");
+    assert!(
+        start
+            .contains("clusters: [east, west]  # until the lease ends\n    balance: {weights: {east: 100, west: 0}}\n")
+    );
+}
+
+#[test]
 fn the_commands_of_the_readme_work() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let commands = block("sh meshlatch");

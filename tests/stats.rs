@@ -38,11 +38,11 @@ fn the_report_of_an_old_and_of_a_new_mesh_is_read_by_people() {
 
 #[test]
 fn programs_read_the_same_numbers() {
-    let json = printed("weights", &["--format", "json"]);
+    let json = printed("weights", &["--json"]);
     assert_printed("weights_json", &json);
     let report: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
     assert_eq!(report["total"]["files"], 53);
-    let waiting = printed("pending", &["--format", "json"]);
+    let waiting = printed("pending", &["--json"]);
     let report: serde_json::Value = serde_json::from_str(&waiting).expect("it is JSON");
     assert_eq!(report["clusters"][1]["waitsFor"][0], "the gateway address of `east`");
     assert!(report["clusters"][1].get("files").is_none(), "{waiting}");
@@ -112,7 +112,7 @@ impl Tree {
 
     /// What each pod holds, with or without the Sidecars, by namespace and service. Of a service without
     /// ports, whose pods come from elsewhere, the tree says nothing.
-    fn sidecars<'a>(&'a self, scoped: bool, range: Option<&'a Range>) -> BTreeMap<(String, String), usize> {
+    fn sidecars<'a>(&'a self, own: usize, scoped: bool, range: Option<&'a Range>) -> BTreeMap<(String, String), usize> {
         let counted = range.map(|it| {
             [
                 (it.least.namespace.as_str(), it.least.service.as_str()),
@@ -149,7 +149,7 @@ impl Tree {
                 .map(|it| it.get("targetPort").unwrap_or(&it["port"]))
                 .map(|it| serde_yaml::to_string(it).expect("a scalar"))
                 .collect();
-            ((from.to_owned(), name.to_owned()), outbound + targets.len())
+            ((from.to_owned(), name.to_owned()), own + outbound + targets.len())
         };
         pods.into_iter().map(held).collect()
     }
@@ -219,16 +219,19 @@ fn the_numbers_are_those_of_the_trees() {
                 continue;
             }
             compared += 1;
+            // Of Istio itself there is no object in the tree, but for what the gateways are told.
+            let own = stats.of_istio;
+            assert!(own >= 7 + 4, "{what}: {own} clusters for Istio itself");
             assert_range(
                 &format!("{what}, everything in view"),
                 stats.mesh.as_ref(),
-                &tree.sidecars(false, stats.mesh.as_ref()),
+                &tree.sidecars(own, false, stats.mesh.as_ref()),
             );
             if tree.of_kind("networking.istio.io/", "Sidecar").next().is_some() {
                 assert_range(
                     &format!("{what}, declared"),
                     stats.declared.as_ref(),
-                    &tree.sidecars(true, stats.declared.as_ref()),
+                    &tree.sidecars(own, true, stats.declared.as_ref()),
                 );
             }
             let old = mesh.release(id).split('.').nth(1).expect("a minor").parse::<u32>().expect("a number") < 10;
@@ -244,17 +247,64 @@ fn the_numbers_are_those_of_the_trees() {
             // Of a gateway that is not Istio's own the tree does not say the namespace.
             if let Some(count) = stats.ingress_gateway.filter(|_| !foreign) {
                 let incoming = if old { tree.held("istio-system", |it| it.3) } else { 0 };
-                assert_eq!(count, tree.held("istio-system", |_| true) + incoming, "{what}: the ingress gateway");
+                assert_eq!(count, own + tree.held("istio-system", |_| true) + incoming, "{what}: the ingress gateway");
             }
             if let Some(gateway) = stats.east_west_gateway {
                 let out = tree.held("istio-system", |_| true);
                 let incoming = tree.held("istio-system", |it| it.3);
                 let incoming = if old || let_in.is_some() { incoming } else { 0 };
-                assert_eq!(gateway.clusters, out + incoming, "{what}: the east-west gateway");
+                assert_eq!(gateway.clusters, own + out + incoming, "{what}: the east-west gateway");
                 let chains = let_in.map_or(0, |hosts| tree.held("istio-system", |it| hosts.contains(&it.1)));
                 assert_eq!(gateway.filter_chains, (!old).then_some(chains), "{what}: its filter chains");
             }
         }
     }
     assert!(compared > 50, "{compared} clusters");
+}
+
+/// Ten namespaces of which each calls the next: a sidecar holds two hosts, not ten.
+#[test]
+fn a_sidecar_holds_what_is_called_from_its_namespace() {
+    let service = |it: usize| {
+        let (next, ports) = ((it + 1) % 10, "{http: 80, tcp: 81}");
+        format!("  s{it}: {{namespace: n{it}, clusters: a, ports: {ports}, calls: \"s{next}:http\"}}\n")
+    };
+    let services = (0..10).map(service).collect::<Vec<_>>().concat();
+    for scope in ["declared", "mesh"] {
+        let text =
+            format!("version: 1\nmesh: {{scope: {scope}}}\nclusters:\n  a: {{istio: 1.30.3}}\nservices:\n{services}");
+        let mesh = support::compile(&text);
+        let (id, _) = mesh.clusters().next().expect("there is a cluster");
+        let stats = mesh.stats(id).expect("it waits for nothing");
+        // Seven of its own, four of istiod, two ports a host, two ports of the pod.
+        let all_alike = |range: Option<Range>, clusters: usize| {
+            let range = range.expect("something runs");
+            assert_eq!((range.least.clusters, range.most.clusters), (clusters, clusters));
+        };
+        all_alike(stats.declared, 7 + 4 + 2 * 2 + 2);
+        all_alike(stats.mesh, 7 + 4 + 10 * 2 + 2);
+        assert_eq!((stats.east_west_gateway, stats.ingress_gateway), (None, None));
+    }
+}
+
+/// A gateway that passes anything through holds every host of the mesh twice, with each subset.
+#[test]
+fn a_gateway_holds_each_host_twice() {
+    let text = "
+version: 1
+clusters:
+  a: {istio: 1.30.3, gateway: 198.51.100.1}
+  b: {istio: 1.30.3, gateway: 198.51.100.2}
+  c: {istio: 1.30.3}
+services:
+  cart: {clusters: [a, b], ports: {http: 80}, balance: {weights: {a: 50, b: 50}}}
+  other: {clusters: a, ports: {http: 80}}
+  web: {clusters: c, calls: cart}
+";
+    let mesh = support::compile(text);
+    let (id, _) = mesh.clusters().next().expect("there is a cluster");
+    let gateway = mesh.stats(id).expect("it waits for nothing").east_west_gateway.expect("there is one");
+    // Seven of its own, four of istiod, two of its own Service; cart and other as Services; cart under
+    // the name it is called by, with a subset for each cluster. What it lets in is the latter.
+    assert_eq!((gateway.clusters, gateway.filter_chains), (7 + 4 + 2 + 2 * (2 + 3), Some(3)));
 }

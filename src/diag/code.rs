@@ -158,6 +158,12 @@ codes! {
 
     T1101 UnknownAddressName Error "an address was given for something the topology does not have";
     T1102 InvalidAddressValue Error "an address from outside the topology is not valid";
+
+    T1201 InvalidMove Error "a service cannot be moved like that";
+    T1202 InvalidShares Error "the shares of a move do not grow from 0 to 100";
+    T1203 NotEditable Error "the topology cannot be edited without changing more than the service";
+    T1204 BrokenStep Error "a step of a move has errors";
+    T1205 MovePending Error "a move needs an address that is not known yet";
 }
 
 impl Code {

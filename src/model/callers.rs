@@ -51,8 +51,9 @@ pub(super) fn principals(topology: &Topology, here: ClusterId, callee: ServiceId
 fn gateway(cluster: &Cluster) -> String {
     let gateway = &cluster.ingress_gateway;
     let account = gateway.service_account.as_deref().unwrap_or(match cluster.installer {
-        Installer::Istioctl => "istio-ingressgateway-service-account",
-        Installer::Helm | Installer::Sail => "istio-ingressgateway",
+        Installer::Helm | Installer::Sail if cluster.passes_through() => "istio-ingressgateway",
+        // The charts inside istioctl, which Helm took as they are until 1.7.
+        _ => "istio-ingressgateway-service-account",
     });
     format!("{}/ns/{}/sa/{account}", cluster.trust_domain, gateway.namespace)
 }

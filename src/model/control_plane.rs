@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::install::{listened, pinned};
 use super::{ControlPlane, GatewayPods, GatewayPort, IngressModel};
-use crate::syntax::{GatewayApi, Installer, Outbound};
+use crate::syntax::{GatewayAddresses, GatewayApi, Installer, Outbound};
+use crate::target::Release;
 use crate::topology::{Address, Cluster, ClusterId, Topology};
 
 /// What the control plane of a cluster and its gateways are told.
@@ -19,9 +20,12 @@ pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[Ingr
         trust_domain: Some(cluster.trust_domain.as_str()).filter(|it| *it != "cluster.local"),
         trust_domain_aliases: others.into_iter().filter(|it| *it != cluster.trust_domain).collect(),
         registry_only: topology.mesh.outbound == Outbound::RegistryOnly,
-        // Native sidecars are up before the application by themselves.
         dual_stack: topology.mesh.virtual_ranges.len() > 1,
-        hold_application: !cluster.target.native_sidecars,
+        // Native sidecars are up before the application by themselves; older kubelets have none.
+        hold_application: !(cluster.target.native_sidecars
+            && cluster.kubernetes.is_some_and(|it| it >= Release::minor(1, 33))),
+        find_remote_gateways: topology.mesh.gateway_addresses == GatewayAddresses::IstioRemote
+            && !cluster.target.finds_remote_gateways,
         gateways: ingress(cluster, ingresses).into_iter().chain(east_west(topology, id)).collect(),
     }
 }

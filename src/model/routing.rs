@@ -72,7 +72,8 @@ fn rule<'a>(
             rule.outlier_detection = true;
             rule.failover_priority = if topology.addresses_inline(here) {
                 let own_network = (service.balance == Balance::Network).then(|| NETWORK.to_owned());
-                own_network.into_iter().chain((1..=last).rev().map(tier_label)).collect()
+                // The first label that differs decides: with the network in front, no tier behind would count.
+                (1..=last).rev().map(tier_label).chain(own_network).collect()
             } else {
                 first_network(topology, here, id)
             };

@@ -36,6 +36,8 @@ struct View<'a> {
     manifest_has_namespace: bool,
     needs_old_helm: bool,
     external_secret: bool,
+    /// The version of its API.
+    external_secrets: &'static str,
     root_fingerprint: Option<&'a str>,
     stub_address: Option<String>,
     stub_service: bool,
@@ -168,6 +170,7 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         },
         manifest_has_namespace: model.target.manifest_has_namespace,
         needs_old_helm: model.needs_old_helm,
+        external_secrets: model.target.external_secrets.rsplit('/').next().unwrap_or_default(),
         external_secret: matches!(model.trust.origin, TrustOrigin::ExternalSecret { .. }),
         root_fingerprint: model.trust.root_fingerprint.as_deref(),
         stub_address: model.dns.as_ref().map(|it| it.address.to_string()),

@@ -39,7 +39,9 @@ macro_rules! templates {
 templates! {
     ExternalSecret = "external_secret.yaml.j2";
     CacertsCommands = "cacerts.md.j2";
+    CacertsCommand = "cacerts.sh.j2";
     Runbook = "runbook.md.j2";
+    Plan = "plan.md.j2";
     RunbookTools = "runbook_tools.md.j2";
     RunbookInstall = "runbook_install.md.j2";
     RunbookRemove = "runbook_remove.md.j2";
@@ -118,7 +120,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// A text as one word of a POSIX shell.
-pub(super) fn shell_word(text: &str) -> Cow<'_, str> {
+pub fn shell_word(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '=' | ',' | '@' | '+');
     if !text.is_empty() && text.chars().all(plain) {
         text.into()

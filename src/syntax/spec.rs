@@ -14,7 +14,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::shape::{Many, Short};
 
 /// The whole file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TopologySpec {
     /// Codes of warnings to keep quiet about.
     pub allow: Vec<String>,
@@ -28,6 +28,44 @@ pub struct TopologySpec {
     pub externals: IndexMap<String, ExternalSpec>,
     /// What can be reached from outside.
     pub ingress: IndexMap<String, IngressSpec>,
+    /// A service that is on its way from some clusters to others.
+    pub moving: Option<MovingSpec>,
+}
+
+/// A service on its way: where it stands is what the topology says of it, where it was stands here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MovingSpec {
+    /// Which service.
+    pub service: String,
+    /// How far it is.
+    pub phase: Phase,
+    /// What the topology said of it before.
+    pub before: BeforeSpec,
+}
+
+/// What a topology said of a service before it moved.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BeforeSpec {
+    /// The clusters that ran it.
+    pub clusters: Many<String>,
+    /// How its calls were shared.
+    pub balance: Option<Short<BalanceSpec>>,
+}
+
+/// How far a service is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Whoever answers does so under the names of before and of after, and knows what routes name.
+    Prepare,
+    /// The new pods start, with routes that lead past them.
+    Open,
+    /// Callers call the new way; all that the old way needs is still there.
+    Switch,
+    /// What led callers the old way is gone; what answered there is still there.
+    Release,
 }
 
 /// What holds for all clusters.

@@ -44,9 +44,36 @@ enum Kind {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+pub(super) struct Entry {
     key: Span,
     value: Arc<Node>,
+}
+
+impl Node {
+    /// The entry at the end of these keys.
+    pub(super) fn entry(&self, keys: &[&str]) -> Option<&Entry> {
+        let (first, rest) = keys.split_first()?;
+        let Kind::Map(map) = &self.kind else { return None };
+        let entry = map.get(*first)?;
+        if rest.is_empty() { Some(entry) } else { entry.value.entry(rest) }
+    }
+
+    /// This value with another entry at the end of these keys, or with none.
+    pub(super) fn with(&self, keys: &[&str], last: Option<&Entry>) -> Self {
+        let (Kind::Map(map), Some((first, rest))) = (&self.kind, keys.split_first()) else {
+            unreachable!("a topology and its services are maps")
+        };
+        let mut map = map.clone();
+        let inner = || {
+            let old = map.get(*first)?;
+            Some(Entry { key: old.key, value: Arc::new(old.value.with(rest, last)) })
+        };
+        match if rest.is_empty() { last.cloned() } else { inner() } {
+            Some(entry) => map.insert((*first).to_owned(), entry),
+            None => map.shift_remove(*first),
+        };
+        Self { span: self.span, kind: Kind::Map(map), size: self.size, depth: self.depth }
+    }
 }
 
 /// The shape of a value.
@@ -139,6 +166,29 @@ impl<'a> Place<'a> {
             }
             _ => self.key,
         }
+    }
+
+    /// The bytes of the value, from its first to the last that says something.
+    #[must_use]
+    pub fn extent(self, source: &Source) -> Span {
+        // A bracket ends where it is closed; what is written in lines ends with its last value.
+        let inner = match &self.node.kind {
+            Kind::List(list) => list.last().map(|it| Self { key: it.span, node: it }),
+            Kind::Map(map) => map.values().map(|it| Self { key: it.key, node: &it.value }).next_back(),
+            Kind::Scalar => None,
+        };
+        match inner {
+            Some(last) if !self.in_brackets(source) => {
+                Span::new(self.node.span.start, last.extent(source).end.max(last.key.end))
+            }
+            _ => self.node.span,
+        }
+    }
+
+    /// Whether a map or list is written in brackets, and not in lines.
+    #[must_use]
+    pub fn in_brackets(self, source: &Source) -> bool {
+        source.text()[self.node.span.start..].starts_with(['[', '{'])
     }
 
     /// Tells values apart, also through aliases.
@@ -335,7 +385,7 @@ impl Builder<'_> {
         let Some(Open { items: Items::Map(map, pending), .. }) = self.stack.last_mut() else { return Ok(()) };
         if top && map.len() >= MAX_TOP {
             return Err(diags
-                .error(Code::WrongType, format!("a topology has 7 fields at its top, this has over {MAX_TOP}"))
+                .error(Code::WrongType, format!("a topology has 8 fields at its top, this has over {MAX_TOP}"))
                 .at(span, "")
                 .help("is this the right file? `meshlatch init` writes a commented topology to start from")
                 .reported());
@@ -454,9 +504,28 @@ impl Builder<'_> {
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 Span::new(start, start + text.find('\n').unwrap_or(text.len()))
             }
-            _ => Span::new(start, start + text.trim_end().len()),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Span::new(start, start + quoted(text)),
+            ScalarStyle::Plain => Span::new(start, start + text.trim_end().len()),
         }
     }
+}
+
+/// The length of a quoted scalar up to its closing quote: the parser's may include a comment.
+fn quoted(text: &str) -> usize {
+    let mut characters = text.char_indices();
+    let Some((_, quote)) = characters.next() else { return 0 };
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote {
+            let doubled = quote == '\'' && text[at + 1..].starts_with('\'');
+            if !doubled {
+                return at + 1;
+            }
+            characters.next();
+        }
+    }
+    text.trim_end().len()
 }
 
 /// Applies `<<`: what the map says itself wins, then what is named first.

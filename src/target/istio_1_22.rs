@@ -15,6 +15,7 @@ pub(super) const ISTIO: Istio = Istio {
     crossing: Crossing::Passthrough,
     networking: "networking.istio.io/v1",
     security: "security.istio.io/v1",
+    external_secrets: "external-secrets.io/v1",
     strict_mtls: StrictMtls::PeerAuthentication,
     install: InstallFormat::Chosen,
     any_suffix: true,
@@ -31,6 +32,10 @@ pub(super) const ISTIO: Istio = Istio {
     web_ports: (8080, 8443),
     manifest_has_namespace: false,
     needs_old_helm: None,
+    cacerts_as_tls: true,
+    signs_with_ecdsa: true,
     native_sidecars: false,
+    finds_remote_gateways: false,
+    gateways_of_both_families: false,
     loose_gateway_schema: Some(u32::MAX),
 };

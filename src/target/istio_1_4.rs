@@ -13,6 +13,7 @@ pub(super) const ISTIO: Istio = Istio {
     crossing: Crossing::Rewrite,
     networking: "networking.istio.io/v1alpha3",
     security: "security.istio.io/v1beta1",
+    external_secrets: "external-secrets.io/v1beta1",
     strict_mtls: StrictMtls::Value,
     install: InstallFormat::HelmValues,
     any_suffix: false,
@@ -29,6 +30,10 @@ pub(super) const ISTIO: Istio = Istio {
     web_ports: (80, 443),
     manifest_has_namespace: false,
     needs_old_helm: Some(7),
+    cacerts_as_tls: false,
+    signs_with_ecdsa: false,
     native_sidecars: false,
+    finds_remote_gateways: false,
+    gateways_of_both_families: false,
     loose_gateway_schema: None,
 };

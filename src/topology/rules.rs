@@ -12,6 +12,7 @@ pub(super) mod form;
 mod gateways;
 pub(super) mod ingress;
 pub(super) mod mesh;
+pub(super) mod moving;
 pub(super) mod names;
 pub(super) mod old_line;
 pub(super) mod password;

@@ -10,6 +10,8 @@ fn help_and_version_are_results() {
         &["compile", "--help"],
         &["check", "--help"],
         &["stats", "--help"],
+        &["migrate", "--help"],
+        &["certs", "--help"],
         &["explain", "--help"],
         &["init", "--help"],
         &["completions", "--help"],

@@ -27,9 +27,28 @@ pub(crate) enum Command {
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(TopologyArgs),
+    /// Plan how a service moves from one cluster to another without a gap.
+    ///
+    /// Writes a folder a step, each with its topology and what it changes in the bundles, and PLAN.md,
+    /// which says what is applied where, in which order, and the way back.
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(MigrateArgs),
     /// Count the objects of each cluster, and about how many clusters its Envoys hold.
     #[command(after_help = STATS_EXAMPLES)]
     Stats(StatsArgs),
+    /// Make a root and the intermediates of the clusters, for a trial or a test.
+    ///
+    /// Writes DIR/root-key.pem, DIR/root-cert.pem, and for each cluster the folder that `trust.files`
+    /// of the topology names, DIR/certs/CLUSTER by default: the one that the commands of
+    /// 05-secrets/cacerts.md read when they are run in DIR. They are printed, with the fingerprint
+    /// of the root.
+    ///
+    /// Where DIR has a root, clusters that have nothing yet get an intermediate of that root. No file
+    /// is ever replaced: move away what is to be made anew.
+    ///
+    /// Production wants a CA that keeps its keys to itself.
+    #[command(after_help = CERTS_EXAMPLES)]
+    Certs(CertsArgs),
     /// Tell the longer story of an error or a warning.
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain {
@@ -70,22 +89,77 @@ pub(crate) struct CompileArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// The service that moves, by its key in the topology.
+    pub(crate) service: String,
+
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// The cluster that it leaves.
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: String,
+
+    /// The cluster that it comes to.
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) to: String,
+
+    /// The share of the calls that the new cluster gets, step by step, in percent.
+    #[arg(long, value_name = "PERCENT", value_delimiter = ',', default_value = "0,5,25,50,100")]
+    pub(crate) steps: Vec<u32>,
+
+    /// The folder to write; an earlier plan in it is replaced. `-` prints PLAN.md.
+    #[arg(short, long, value_name = "DIR", default_value = "move")]
+    pub(crate) output: PathBuf,
+
+    /// Write nothing; print PLAN.md.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
 
-    /// How to print it.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
-/// How a report is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
+#[derive(Debug, Args)]
+pub(crate) struct CertsArgs {
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// A folder for nothing but keys, outside the bundles: new, empty, or of an earlier run.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+
+    /// Make the intermediate of this cluster only; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Vec<String>,
+
+    /// How long a certificate is valid; an intermediate ends with its root at the latest.
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+
+    /// How the files of a cluster are called.
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value_t = Layout::Cacerts)]
+    pub(crate) layout: Layout,
+
+    /// The folder of the bundles, in which no key may lie.
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    pub(crate) output: PathBuf,
+}
+
+/// How the files of a cluster's intermediate are called.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Layout {
+    /// ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem: what every Istio reads.
+    Cacerts,
+    /// tls.crt, tls.key, ca.crt, as in a secret of the type `kubernetes.io/tls`: from Istio 1.15.
+    Tls,
 }
 
 /// A topology, with what it cannot know.
@@ -174,11 +248,29 @@ Examples:
   meshlatch check mesh/topology.yaml
   helm template mesh | meshlatch check -";
 
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  Read the plan first
+      meshlatch migrate cart --from east --to west --dry-run
+  Write it, in three steps of your own
+      meshlatch migrate cart --from east --to west --steps 0,10,100 -o moves/cart
+  Do a step
+      meshlatch compile moves/cart/01-start-prepare/topology.yaml -o out";
+
 const STATS_EXAMPLES: &str = "\
 Examples:
   meshlatch stats
   The sidecar with the most Envoy clusters of each cluster
-      meshlatch stats --format json | jq '.clusters[] | [.name, .mesh.most.clusters]'";
+      meshlatch stats --json | jq '.clusters[] | [.name, .mesh.most.clusters]'";
+
+const CERTS_EXAMPLES: &str = "\
+Examples:
+  Keys for every cluster of topology.yaml, in a folder beside the repository
+      meshlatch certs --to ../trial-ca
+  A cluster that came later, under the same root
+      meshlatch certs --to ../trial-ca --cluster west
+  Certificates that end with the week
+      meshlatch certs --to ../trial-ca --days 7";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

@@ -32,7 +32,12 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     if stream {
         return print_stream(&mesh, &clusters);
     }
-    let order = Order { mesh: &mesh, folder: &args.output, clusters: &clusters, whole: args.cluster.is_empty() };
+    let order = Order {
+        bundle: &|id| mesh.bundle(id),
+        folder: &args.output,
+        clusters: &clusters,
+        whole: args.cluster.is_empty(),
+    };
     if args.check { compare(&order) } else { write(&order) }
 }
 
@@ -53,7 +58,7 @@ pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
 }
 
 /// The clusters that were named, or all, in the order of the topology.
-fn select<'a>(mesh: &'a Mesh, names: &[String]) -> Result<Vec<(ClusterId, &'a str)>, Failure> {
+pub(crate) fn select<'a>(mesh: &'a Mesh, names: &[String]) -> Result<Vec<(ClusterId, &'a str)>, Failure> {
     for name in names {
         if !mesh.clusters().any(|(_, it)| it == name) {
             let failure = Failure::new(format!("the topology has no cluster `{name}`"));

@@ -4,6 +4,7 @@
 //! command line, a file or a disk that does not do.
 
 mod args;
+mod certs;
 mod compile;
 mod completions;
 mod explain;
@@ -11,6 +12,7 @@ mod failure;
 mod init;
 mod input;
 mod inventory;
+mod migrate;
 mod stats;
 mod terminal;
 mod tree;
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Compile(args) => compile::compile(args),
         Command::Check(args) => compile::check(args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Certs(args) => certs::run(args),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Init { file } => init::run(file),
         Command::Completions { shell } => completions::run(*shell),

@@ -10,7 +10,7 @@ use meshlatch::stats::{Held, Range, Stats};
 use meshlatch::syntax::Scope;
 use serde::Serialize;
 
-use crate::args::{Format, StatsArgs};
+use crate::args::StatsArgs;
 use crate::compile::{mesh, say_waits};
 use crate::failure::Failure;
 use crate::{Status, terminal};
@@ -49,9 +49,10 @@ struct Total {
 pub(crate) fn run(args: &StatsArgs) -> Result<Status, Failure> {
     let Some(mesh) = mesh(&args.topology)? else { return Ok(Status::Wrong) };
     let report = report(&mesh);
-    let text = match args.format {
-        Format::Text => text(&report),
-        Format::Json => serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n",
+    let text = if args.json {
+        serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n"
+    } else {
+        text(&report)
     };
     terminal::print(&text)?;
     Ok(Status::Well)

@@ -14,27 +14,27 @@ mod transaction;
 
 use std::path::Path;
 
+use meshlatch::Outcome;
 use meshlatch::bundle::Bundle;
 use meshlatch::model::Wait;
 use meshlatch::topology::ClusterId;
-use meshlatch::{Mesh, Outcome};
 use rayon::prelude::*;
 
 pub(crate) use compare::Difference;
+pub(crate) use output::{Access, Output, STAGING};
+pub(crate) use transaction::Transaction;
 
 use crate::failure::Failure;
 use crate::inventory;
 use compare::Changes;
 use listing::{Found, Listing};
 use obstacle::Obstacle;
-use output::Output;
 use stage::Staged;
-use transaction::Transaction;
 
 /// What a run is asked for.
 pub(crate) struct Order<'a> {
-    /// What was compiled.
-    pub(crate) mesh: &'a Mesh,
+    /// What is written for a cluster.
+    pub(crate) bundle: &'a (dyn Fn(ClusterId) -> Outcome + Sync),
     /// The folder of the clusters' folders.
     pub(crate) folder: &'a Path,
     /// The clusters to write.
@@ -83,7 +83,7 @@ pub(crate) struct Compared {
 
 /// Writes the tree.
 pub(crate) fn write(order: &Order<'_>) -> Result<Vec<Cluster>, Failure> {
-    let mut output = Output::open(order.folder)?;
+    let mut output = Output::open(order.folder, Access::Everybody)?;
     let top = Listing::read(order.folder)?;
     // In parallel, and with no more bundles in memory than there are threads.
     let made = each(order, |index, name, outcome| {
@@ -104,13 +104,7 @@ pub(crate) fn write(order: &Order<'_>) -> Result<Vec<Cluster>, Failure> {
     let staged = || all.iter().filter_map(|(name, made)| Some((name.as_str(), made.staged()?)));
     obstacle::refuse(order.folder, staged().flat_map(|(name, it)| it.obstacles().iter().map(move |it| (name, it))))?;
 
-    let mut transaction = Transaction::new(output.staging().join("aside"));
-    if let Err(failure) = staged().try_for_each(|(_, it)| it.place(&mut transaction)) {
-        return Err(match transaction.undo() {
-            Ok(()) => failure.note("nothing was changed"),
-            Err(second) => failure.note(second).note(format!("the files are kept in {}", output.keep().display())),
-        });
-    }
+    output.put_in_place(|transaction| staged().try_for_each(|(_, it)| it.place(transaction)))?;
     Ok(all.into_iter().map(|(name, made)| Cluster { outcome: made.written(), name }).collect())
 }
 
@@ -166,7 +160,7 @@ fn each<T: Send>(
         .clusters
         .par_iter()
         .enumerate()
-        .map(|(index, (id, name))| work(index, name, order.mesh.bundle(*id)))
+        .map(|(index, (id, name))| work(index, name, (order.bundle)(*id)))
         .collect();
     // Of several failures the first by order is told, not the first by chance.
     all.into_iter().collect()

@@ -99,9 +99,15 @@ impl<'a> Settings<'a> {
                 multi_cluster: MultiCluster { cluster_name: plane.cluster },
                 mesh_networks: networks(model),
             },
-            pilot: plane.dual_stack.then(|| Pilot { env: BTreeMap::from([DUAL_STACK]) }),
+            pilot: pilot(plane),
         }
     }
+}
+
+fn pilot(plane: &ControlPlane<'_>) -> Option<Pilot> {
+    let find = plane.find_remote_gateways.then_some(("PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API", "true"));
+    let env: BTreeMap<_, _> = plane.dual_stack.then_some(DUAL_STACK).into_iter().chain(find).collect();
+    (!env.is_empty()).then_some(Pilot { env })
 }
 
 fn networks<'a>(model: &'a ClusterModel<'a>) -> BTreeMap<&'a str, Network> {

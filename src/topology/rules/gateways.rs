@@ -1,11 +1,13 @@
 //! Rules of a gateway: its addresses, and how others connect to them.
 
+use std::collections::BTreeSet;
+
 use super::clusters::not_in_release;
 use super::references::{References, element};
 use super::{addresses, ports};
 use crate::diag::{Code, Diagnostics};
 use crate::inputs::{Given, Inputs, Part};
-use crate::syntax::{GatewayApi, GatewayBalance, GatewaySpec, Place, Short, TopologySpec};
+use crate::syntax::{ClusterSpec, GatewayApi, GatewayBalance, GatewaySpec, Installer, Place, Short, TopologySpec};
 use crate::target::{Crossing, Istio};
 use crate::topology::{Address, Gateway};
 
@@ -60,7 +62,7 @@ pub(super) fn resolve(
     let port = |text: &Option<String>, field: &str, diags: &mut Diagnostics| {
         text.as_deref().and_then(|it| ports::number(it, place.get(field), diags))
     };
-    fits(name, full, &addresses, target, place, diags);
+    fits(name, &spec.clusters[name], full, &addresses, target, place, diags);
     Some(Gateway {
         addresses,
         from,
@@ -95,6 +97,7 @@ fn from_outside(name: &str, given: &Given, place: Place<'_>, diags: &mut Diagnos
 /// Whether the fields of a gateway go together, and the release can do what they ask for.
 fn fits(
     name: &str,
+    cluster: &ClusterSpec,
     full: &GatewaySpec,
     addresses: &[Address],
     target: &Istio,
@@ -111,6 +114,32 @@ fn fits(
             .error(Code::InvalidAddress, format!("the gateway of `{name}` cannot be pinned to several addresses"))
             .at(place.get("pin").key(), "")
             .help("the install file makes one load balancer, which has one address; leave `pin` out");
+    }
+    if full.pin && full.node_port.is_some() {
+        diags
+            .error(
+                Code::InvalidAddress,
+                format!("the gateway of `{name}` is reached at its nodes, and pins an address"),
+            )
+            .at(place.get("pin").key(), "a load balancer would have it")
+            .context(place.get("nodePort").key(), "the node port")
+            .help("leave one of the two out");
+    }
+    let families: BTreeSet<bool> =
+        addresses.iter().filter_map(|it| if let Address::Ip(ip) = it { Some(ip.is_ipv4()) } else { None }).collect();
+    let by_istioctl = !matches!(cluster.install, Some(Installer::Helm | Installer::Sail));
+    if families.len() > 1
+        && by_istioctl
+        && target.crossing == Crossing::Passthrough
+        && !target.gateways_of_both_families
+    {
+        diags
+            .error(
+                Code::FieldNotInRelease,
+                format!("`istioctl` {} gives the gateway of `{name}` no Service of both families", target.line()),
+            )
+            .at(place.get("address").value(), "addresses of IPv4 and of IPv6")
+            .help("write `install: helm`, or take Istio 1.24 or newer");
     }
     if full.port.is_some() && full.node_port.is_some() {
         diags

@@ -5,16 +5,38 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::transaction::Transaction;
 use crate::failure::Failure;
 
 /// Where a run keeps what it has not yet put in place, and what it took away. In the output
 /// folder, for a rename works within one file system only.
-const STAGING: &str = ".meshlatch-staging";
+pub(crate) const STAGING: &str = ".meshlatch-staging";
+
+/// Who may look into the folders that a run makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whom the umask lets.
+    Everybody,
+    /// The user alone.
+    Owner,
+}
+
+impl Access {
+    /// Makes a folder, with this access from the start.
+    pub(crate) fn create_folder(self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        if self == Self::Owner {
+            use std::os::unix::fs::DirBuilderExt as _;
+            return fs::DirBuilder::new().mode(0o700).create(path);
+        }
+        fs::create_dir(path)
+    }
+}
 
 /// The output folder, locked. When it is dropped, the staging folder goes, and the output folder
 /// too if this run made it and put nothing in.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     staging: PathBuf,
     made: Vec<PathBuf>,
     keep: bool,
@@ -23,9 +45,9 @@ pub(super) struct Output {
 
 impl Output {
     /// Makes the folder if need be, and waits for other runs that write into it.
-    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(folder: &Path, access: Access) -> Result<Self, Failure> {
         let mut output = Self { staging: folder.join(STAGING), made: Vec::new(), keep: false, lock: None };
-        output.make(folder)?;
+        output.make(folder, access)?;
         output.lock = lock(folder);
         // What a killed run left behind; a living one would hold the lock.
         match fs::symlink_metadata(&output.staging) {
@@ -43,20 +65,31 @@ impl Output {
     }
 
     /// The staging folder; it does not exist until something is staged.
-    pub(super) fn staging(&self) -> &Path {
+    pub(crate) fn staging(&self) -> &Path {
         &self.staging
     }
 
-    /// Leaves the staging folder for a person to look at.
-    pub(super) fn keep(&mut self) -> &Path {
-        self.keep = true;
-        &self.staging
+    /// Puts what is staged in place, all of it or nothing.
+    pub(crate) fn put_in_place(
+        &mut self,
+        work: impl FnOnce(&mut Transaction) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut transaction = Transaction::new(self.staging.join("aside"));
+        let Err(failure) = work(&mut transaction) else { return Ok(()) };
+        Err(match transaction.undo() {
+            Ok(()) => failure.note("nothing was changed"),
+            Err(second) => {
+                // For a person to look at.
+                self.keep = true;
+                failure.note(second).note(format!("the files are kept in {}", self.staging.display()))
+            }
+        })
     }
 
-    fn make(&mut self, folder: &Path) -> Result<(), Failure> {
+    fn make(&mut self, folder: &Path, access: Access) -> Result<(), Failure> {
         let missing: Vec<_> = folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.is_dir()).collect();
         for folder in missing.into_iter().rev() {
-            match fs::create_dir(folder) {
+            match access.create_folder(folder) {
                 Ok(()) => self.made.push(folder.to_owned()),
                 // Another run was faster.
                 Err(_) if folder.is_dir() => {}

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// What was done so far, in order, and where files are kept that were taken away.
 #[derive(Debug)]
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     aside: PathBuf,
     taken: usize,
     steps: Vec<Step>,
@@ -32,7 +32,7 @@ impl Transaction {
     }
 
     /// Moves a file or a folder to a place where nothing is.
-    pub(super) fn create(&mut self, staged: &Path, place: &Path) -> Result<(), Failure> {
+    pub(crate) fn create(&mut self, staged: &Path, place: &Path) -> Result<(), Failure> {
         // A rename would silently replace what came after the comparison, or what a file system
         // that ignores case has under another spelling.
         let free = match fs::symlink_metadata(place) {

@@ -1,0 +1,270 @@
+//! What a cluster has while a service moves: the objects of before and after, mixed by how far it is.
+//!
+//! Clusters are applied one after the other, with any time in between. So nothing that somebody may
+//! still call is taken away, and nothing is called that may not be there yet:
+//!
+//! - *prepare*: gateways let in the names of before and of after, and rules know the subsets that
+//!   routes will name. No pod starts, no route comes.
+//! - *open*: the new pods start, with routes that lead past them.
+//! - *switch*: callers call as after. What the old way needs stays: pods that have the old address
+//!   live until the last of them is replaced.
+//! - *release*: what led callers the old way goes, and so do the old pods.
+//! - After that the bundle is that of after: what was open for the old way is closed.
+//!
+//! Within a phase the order of clusters is [`Part::rank`]'s. The way back is the same in reverse.
+
+use indexmap::{IndexMap, IndexSet};
+use serde_yaml::Value;
+
+use crate::bundle::{Bundle, File};
+use crate::resources;
+use crate::syntax::Phase;
+use crate::yaml;
+
+/// The part that a cluster plays while a service moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The service comes to it.
+    Joining,
+    /// It runs the service before and after.
+    Staying,
+    /// The service goes from it.
+    Leaving,
+    /// It may call the service, and never runs it.
+    Calling,
+}
+
+impl Part {
+    /// Its place in the order of a phase; `None` stands for the last phase, which is no mixture.
+    pub(crate) fn rank(self, phase: Option<Phase>) -> u8 {
+        let order = match phase {
+            // The newcomer calls the others, too: they answer first.
+            Some(Phase::Prepare | Phase::Open) => [Self::Staying, Self::Joining, Self::Leaving, Self::Calling],
+            // Nobody is led to the newcomer before it passes calls on to its pods.
+            Some(Phase::Switch) => [Self::Joining, Self::Staying, Self::Calling, Self::Leaving],
+            // Whoever is called closes after those who call.
+            Some(Phase::Release) | None => [Self::Calling, Self::Staying, Self::Joining, Self::Leaving],
+        };
+        let place = order.iter().position(|it| *it == self).expect("every part has a place");
+        u8::try_from(place).expect("there are four")
+    }
+}
+
+/// Kind, namespace and name of an object.
+pub(crate) type Id = (String, String, String);
+
+/// An object of a bundle.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    /// The file it stands in.
+    pub(crate) path: String,
+    /// As it is written.
+    pub(crate) text: String,
+    /// What is written.
+    pub(crate) value: Value,
+}
+
+/// The objects in the text of a file.
+pub(crate) fn objects(path: &str, text: &str) -> Vec<(Id, Object)> {
+    let mut documents = vec![String::new()];
+    for line in text.split_inclusive('\n') {
+        match line {
+            "---\n" => documents.push(String::new()),
+            _ => documents.last_mut().expect("there is a first").push_str(line),
+        }
+    }
+    documents
+        .into_iter()
+        .map(|text| {
+            let value: Value = serde_yaml::from_str(&text).expect("a bundle's files are YAML");
+            let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let metadata = &value["metadata"];
+            let id = (word(&value["kind"]), word(&metadata["namespace"]), word(&metadata["name"]));
+            (id, Object { path: path.to_owned(), text, value })
+        })
+        .collect()
+}
+
+/// The objects that are applied and not the same in both bundles, by the bundle they are in.
+pub(crate) fn differing(before: &Bundle, after: &Bundle) -> [IndexMap<Id, Object>; 2] {
+    let same = |path: &str| before.get(path) == after.get(path);
+    [before, after].map(|bundle| {
+        let files = bundle.files().filter(|(path, file)| file.applied && !same(path));
+        files.flat_map(|(path, file)| objects(path, &file.text)).collect()
+    })
+}
+
+/// The bundle of a cluster in a phase.
+pub(crate) fn between(before: &Bundle, after: Bundle, phase: Phase, part: Part, grows: bool) -> Bundle {
+    let [old, new] = differing(before, &after);
+    if old.is_empty() && new.is_empty() {
+        return after;
+    }
+    let mut files: IndexMap<String, Vec<String>> = IndexMap::new();
+    let ids: IndexSet<&Id> = new.keys().chain(old.keys()).collect();
+    for id in ids {
+        let object = match (old.get(id), new.get(id)) {
+            (None, Some(new)) => comes(id, new, phase, part).then(|| new.clone()),
+            (Some(old), None) => (!goes(id, old, phase, part)).then(|| old.clone()),
+            (Some(old), Some(new)) => Some(changed(id, old, new, phase, part)),
+            (None, None) => None,
+        };
+        if let Some(object) = object {
+            files.entry(object.path).or_default().push(object.text);
+        }
+    }
+    let mut applied: IndexMap<&str, String> = IndexMap::new();
+    for (path, file) in after.files().chain(before.files()).filter(|(_, file)| file.applied) {
+        if before.get(path) == after.get(path) {
+            applied.insert(path, file.text.clone());
+        } else if let Some(texts) = files.get(path) {
+            applied.insert(path, texts.join("---\n"));
+        }
+    }
+    // Folders are phases of their own, in the order of their names.
+    applied.sort_by(|a, _, b, _| folder(a).cmp(folder(b)));
+    // What is not applied is for whoever knows more of the mesh.
+    let early = phase <= Phase::Open && matches!(part, Part::Calling | Part::Leaving);
+    let wider = if grows && !early { &after } else { before };
+    let words = if early { before } else { &after };
+    mixture(applied, wider, words)
+}
+
+fn folder(path: &str) -> &str {
+    path.split('/').next().unwrap_or(path)
+}
+
+/// The files that are applied, those that install, and those for people.
+fn mixture(applied: IndexMap<&str, String>, install: &Bundle, words: &Bundle) -> Bundle {
+    let mut bundle = Bundle::default();
+    let list = resources::kustomization(applied.keys().copied().collect());
+    let mut rest = install.files().filter(|(path, file)| !file.applied && path.contains('/')).peekable();
+    let add = |bundle: &mut Bundle, path: &str, file: &File| {
+        if file.executable { bundle.script(path, file.text.clone()) } else { bundle.keep(path, file.text.clone()) }
+    };
+    for (path, text) in applied {
+        while let Some((kept, file)) = rest.next_if(|(kept, _)| folder(kept) <= folder(path)) {
+            add(&mut bundle, kept, file);
+        }
+        bundle.apply(path, text);
+    }
+    rest.for_each(|(path, file)| add(&mut bundle, path, file));
+    bundle.keep("kustomization.yaml", list);
+    for (path, file) in words.files().filter(|(path, _)| !path.contains('/') && *path != "kustomization.yaml") {
+        add(&mut bundle, path, file);
+    }
+    bundle
+}
+
+/// Whether an object leads calls somewhere, and does not merely answer them.
+fn leads(id: &Id, object: &Object) -> bool {
+    match id.0.as_str() {
+        "WorkloadEntry" | "VirtualService" => true,
+        "ServiceEntry" => !is_own(object),
+        _ => object.path.starts_with("50-ingress/"),
+    }
+}
+
+/// Whether a ServiceEntry is that of pods beside it.
+fn is_own(object: &Object) -> bool {
+    let spec = &object.value["spec"];
+    let is_here = |it: &Value| it["address"].as_str().is_some_and(|it| it.ends_with(".svc.cluster.local"));
+    spec.get("workloadSelector").is_some() || spec["endpoints"].as_sequence().is_some_and(|it| it.iter().any(is_here))
+}
+
+/// Whether an object of after is there already.
+fn comes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
+    match (phase, part) {
+        (Phase::Prepare, Part::Joining) => !leads(id, object) && id.0 != "Deployment",
+        (Phase::Prepare | Phase::Open, Part::Staying) => !leads(id, object),
+        (Phase::Prepare | Phase::Open, Part::Calling | Part::Leaving) => id.0 == "DestinationRule",
+        // A bundle's routes come before its pods.
+        (Phase::Open, Part::Joining) | (Phase::Switch | Phase::Release, _) => true,
+    }
+}
+
+/// Whether an object of before is gone already.
+fn goes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
+    phase == Phase::Release && (leads(id, object) || part == Part::Leaving && id.0 == "Deployment")
+}
+
+/// An object that is not the same before and after.
+fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Object {
+    // The list of names that a DNS server knows: of two that differ by one service, the longer.
+    if new.path.starts_with("30-dns/") {
+        return if old.text.len() > new.text.len() { old.clone() } else { new.clone() };
+    }
+    let early = phase <= Phase::Open;
+    match (id.0.as_str(), part) {
+        // On the way back a route goes before the subsets that it names, and a pod before its names.
+        ("DestinationRule" | "Sidecar", Part::Calling | Part::Leaving) if early => widened(new, old),
+        (_, Part::Calling | Part::Leaving) if early => old.clone(),
+        // The Service of pods knows the ports of the pods, that of gateways does not.
+        ("Service", Part::Leaving) => old.clone(),
+        ("Service", Part::Joining) => new.clone(),
+        ("ServiceEntry", _) if early && !is_own(old) => old.clone(),
+        // Whoever left is asked by nobody.
+        ("ServiceEntry", _) if is_own(old) && !is_own(new) => new.clone(),
+        ("ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => widened(old, new),
+        _ if early => old.clone(),
+        _ => new.clone(),
+    }
+}
+
+/// Lists in which more lets more in, and what tells their elements apart.
+const LISTS: [(&[&str], Option<&str>); 8] = [
+    (&["spec", "servers", "*", "hosts"], None),
+    (&["spec", "listeners"], Some("name")),
+    (&["spec", "subsets"], Some("name")),
+    (&["spec", "rules", "*", "from", "*", "source", "principals"], None),
+    (&["spec", "egress", "*", "hosts"], None),
+    (&["spec", "ports"], Some("name")),
+    (&["spec", "subjectAltNames"], None),
+    (&["spec", "exportTo"], None),
+];
+
+/// An object that also does what another does.
+fn widened(old: &Object, new: &Object) -> Object {
+    let mut value = new.value.clone();
+    for (path, key) in LISTS {
+        widen(&mut value, &old.value, path, key);
+    }
+    if value == new.value {
+        return new.clone();
+    }
+    Object { path: new.path.clone(), text: yaml::to_string(&value), value }
+}
+
+fn widen(new: &mut Value, old: &Value, path: &[&str], key: Option<&str>) {
+    let Some((first, rest)) = path.split_first() else {
+        let (Value::Sequence(new), Value::Sequence(old)) = (new, old) else { return };
+        let known = |list: &[Value], it: &Value| match key {
+            Some(key) => list.iter().any(|other| other.get(key) == it.get(key)),
+            None => list.contains(it),
+        };
+        for item in old {
+            if !known(new, item) {
+                new.push(item.clone());
+            }
+        }
+        return;
+    };
+    if *first == "*" {
+        let (Value::Sequence(new), Value::Sequence(old)) = (new, old) else { return };
+        new.iter_mut().zip(old).for_each(|(new, old)| widen(new, old, rest, key));
+        return;
+    }
+    let (Value::Mapping(new), Value::Mapping(old)) = (new, old) else { return };
+    match (new.get_mut(*first), old.get(*first)) {
+        (Some(new), Some(old)) => widen(new, old, rest, key),
+        // A rule that has no subsets, or lets nobody in, takes those of before. An `exportTo` that is
+        // not there means everybody.
+        (None, Some(old)) if ["subsets", "rules"].contains(first) => {
+            new.insert((*first).into(), old.clone());
+        }
+        (Some(_), None) if *first == "exportTo" => {
+            new.remove(*first);
+        }
+        _ => {}
+    }
+}
