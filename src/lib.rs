@@ -46,7 +46,7 @@ use inputs::Inputs;
 use model::{Lowered, Wait};
 use phases::Part;
 use source::Source;
-use stats::ClusterStats;
+use stats::Stats;
 use syntax::{Document, Phase};
 use topology::{Cluster, ClusterId, ServiceId, Topology};
 
@@ -161,13 +161,31 @@ impl Mesh {
         before.topology.service(service).placement.iter().all(|it| now.runs_in(*it))
     }
 
-    /// What the bundle of one cluster amounts to; `None` while it waits.
-    #[must_use]
-    pub fn stats(&self, id: ClusterId) -> Option<ClusterStats> {
+    /// Counts what becomes of one cluster.
+    ///
+    /// # Errors
+    /// When it is not written yet; says what it waits for.
+    pub fn stats(&self, id: ClusterId) -> Result<Stats, Vec<Wait>> {
         match model::lower(&self.topology, &self.addresses, id) {
-            Lowered::Ready(model) => Some(stats::count(&model, &resources::render(&model))),
-            Lowered::Waiting(_) => None,
+            Lowered::Ready(model) => {
+                let scope = model::sidecars(&self.topology, id);
+                let namespace = &self.topology.cluster(id).ingress_gateway.namespace;
+                Ok(stats::count(&model, &scope, namespace, &resources::render(&model)))
+            }
+            Lowered::Waiting(waits) => Err(waits),
         }
+    }
+
+    /// The exact release of a cluster.
+    #[must_use]
+    pub fn release(&self, id: ClusterId) -> String {
+        self.topology.cluster(id).istio.to_string()
+    }
+
+    /// What sidecars are told of, as the topology says it.
+    #[must_use]
+    pub fn scope(&self) -> syntax::Scope {
+        self.topology.mesh.scope
     }
 
     /// The virtual IPs: host and address, in the order of the services.

@@ -44,8 +44,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use indexmap::IndexMap;
 use serde::Serialize;
 
+pub use scope::sidecars;
+
 use crate::addresses::Addresses;
-use crate::syntax::{GatewayAddresses, Installer, Provider, WorkloadSpec};
+use crate::syntax::{GatewayAddresses, Installer, Provider, Scope, WorkloadSpec};
 use crate::target::Istio;
 use crate::topology::{
     Address, Cluster, ClusterId, DnsServer, ExistingDns, Export, Gateway, Service, ServiceId, Topology, Trust,
@@ -648,7 +650,7 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
         workload_entries,
         destination_rules,
         splits,
-        sidecars: if newer { scope::sidecars(topology, id) } else { Vec::new() },
+        sidecars: if newer && topology.mesh.scope == Scope::Declared { sidecars(topology, id) } else { Vec::new() },
         policies: if newer { scope::policies(topology, id) } else { Vec::new() },
         externals,
         apps,

@@ -51,6 +51,8 @@ pub struct Istio {
     pub broken: &'static [(u32, u32, &'static str)],
     /// Kubernetes releases that Istio's own documentation names for this release.
     pub tested_on: (Release, Release),
+    /// The first Kubernetes that serves everything the charts of this release are made of.
+    pub needs_kubernetes: Option<Release>,
     /// The first Kubernetes that refuses the CRDs or webhooks of this release, if there is one.
     pub refused_by: Option<Release>,
     /// How a call gets through the gateway of another cluster.
@@ -272,7 +274,10 @@ pub fn find(release: Release) -> Result<&'static Istio, Refusal> {
     {
         let help = match (last + 1..=istio.patches.1).next() {
             Some(next) => format!("take {line}.{next} or newer"),
-            None => format!("take {line}.{} or older", istio.broken.iter().map(|it| it.0).min().unwrap_or(1) - 1),
+            None => format!(
+                "take {line}.{} or older, or 1.22 or newer",
+                istio.broken.iter().map(|it| it.0).min().unwrap_or(1) - 1
+            ),
         };
         return refuse(format!("Istio {release} {reason}"), &help);
     }

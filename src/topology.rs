@@ -601,6 +601,7 @@ pub fn resolve(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) ->
     let mut topology = Topology { mesh, clusters, services, externals, ingresses, views };
     // What can be said only of a mesh whose parts are sound.
     rules::across::check(&mut topology, place, diags);
+    rules::old_line::check(&topology, place, diags);
     diags.check()?;
     Ok(topology)
 }

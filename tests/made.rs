@@ -306,6 +306,8 @@ impl Made {
         if old {
             // Not every old release knows another, and only names of the suffix cross their gateways.
             (self.mesh.suffix, self.mesh.names) = (None, None);
+            // What an old cluster would leave open is not promised for the mesh.
+            (self.mesh.outbound, self.mesh.authorization) = (None, None);
         }
         // A name that Envoy looks up cannot stand beside pods, or in an order.
         let inline = self.mesh.addresses.is_none_or(|it| it == "inline");
@@ -374,7 +376,7 @@ impl Made {
         let MadeMesh { names, scope, outbound, authorization, addresses, suffix, trust_domain, dual_stack } =
             &self.mesh;
         let ips = if *dual_stack { "[240.0.0.0/8, \"fd00:240::/64\"]" } else { "240.0.0.0/8" };
-        let mut text = format!("version: 1\nallow: [T0306, T0904]\nmesh:\n  virtualIPs: {ips}\n");
+        let mut text = format!("version: 1\nallow: [T0306, T0607, T0904]\nmesh:\n  virtualIPs: {ips}\n");
         for (field, value) in [
             ("names", names),
             ("scope", scope),

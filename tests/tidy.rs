@@ -25,7 +25,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("phases", &["bundle", "resources", "syntax", "yaml"]),
     // Compiles as a user would, and compares what comes out.
     ("migrate", &["bundle", "diag", "inputs", "model", "phases", "resources", "source", "syntax", "topology", "yaml"]),
-    ("stats", &["bundle", "model", "syntax", "topology"]),
+    ("stats", &["bundle", "model", "topology"]),
     (
         "lib",
         &[

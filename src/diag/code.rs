@@ -112,6 +112,7 @@ codes! {
     T0416 SharedNetwork Error "two clusters are on one network";
     T0417 NamedGateway Error "a gateway's DNS name cannot stand beside pods, or in an order";
     T0418 UnorderedGateways Error "gateways that are written once cannot be put in order";
+    T0419 TooManyListeners Error "a Gateway of the Gateway API has no room for all that is exported";
 
     T0501 InvalidPort Error "a port is not a number from 1 to 65535";
     T0502 UnknownProtocol Error "Istio knows no such protocol";
@@ -128,6 +129,7 @@ codes! {
     T0604 FieldNotInRelease Error "the Istio release does not know what is asked for";
     T0605 UntestedKubernetes Warning "Istio never tested this release on that Kubernetes";
     T0606 NewerIstio Warning "the Istio release is newer than this compiler knows";
+    T0607 FieldWithoutEffect Warning "an old release ignores what a field asks for";
 
     T0701 SuffixNeedsOwnServer Error "istiocoredns serves no suffix but `global`";
     T0702 StubDomainTaken Error "the cluster's DNS already serves the suffix";

@@ -90,13 +90,16 @@ pub(super) fn owned<'a>(
 fn internal<'a>(topology: &'a Topology, addresses: &Addresses, here: ClusterId, callee: ServiceId) -> Entry<'a> {
     let service = topology.service(callee);
     let host = topology.global_host(callee);
+    let cluster = topology.cluster(here);
+    // The old line knows virtual IPs of IPv4 only.
+    let known = addresses.get(callee).iter().filter(|it| it.is_ipv4() || cluster.passes_through());
     Entry {
-        api_version: topology.cluster(here).target.networking,
+        api_version: cluster.target.networking,
         name: host.replace('.', "-"),
         namespace: &service.namespace,
         location: "MESH_INTERNAL",
         resolution: "STATIC",
-        addresses: addresses.get(callee).iter().map(ToString::to_string).collect(),
+        addresses: known.map(ToString::to_string).collect(),
         file: format!("{}.{}", service.name, service.namespace),
         hosts: vec![host],
         ..Entry::default()

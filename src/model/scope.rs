@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Policy, Sidecar, callers};
-use crate::syntax::{Authorization, Scope};
+use crate::syntax::Authorization;
 use crate::topology::{ClusterId, ROOT_NAMESPACE, Topology};
 
 /// A Sidecar for each namespace that runs something: its own hosts, and what is called from it.
-pub(super) fn sidecars(topology: &Topology, here: ClusterId) -> Vec<Sidecar<'_>> {
-    if topology.mesh.scope != Scope::Declared {
-        return Vec::new();
-    }
+#[must_use]
+pub fn sidecars(topology: &Topology, here: ClusterId) -> Vec<Sidecar<'_>> {
     let mut hosts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for id in &topology.view(here).local {
         let service = topology.service(*id);

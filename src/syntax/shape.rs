@@ -470,6 +470,10 @@ impl<'a> Deserializer<'a> for De<'a, '_> {
     fn deserialize_newtype_struct<V: Visitor<'a>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         let result = match (name, self.place.shape()) {
             (SHORT, Shape::Scalar) => self.text(visitor),
+            // What is a map alone, written as a list, has a help of its own.
+            (SHORT, Shape::List) if self.map_as_list().is_none() => {
+                Err(de::Error::invalid_type(de::Unexpected::Seq, &visitor))
+            }
             (MANY, Shape::List) => self.elements(visitor),
             _ => visitor.visit_newtype_struct(self),
         };

@@ -9,6 +9,8 @@ pub(super) const ISTIO: Istio = Istio {
     patches: (0, u32::MAX),
     broken: &[(0, 0, "answers 503 at a gateway that is asked for mTLS after it started, until it is restarted")],
     tested_on: (Release::minor(1, 27), Release::minor(1, 30)),
+    // `autoscaling/v2`, of which every gateway and istiod have one.
+    needs_kubernetes: Some(Release::minor(1, 23)),
     refused_by: None,
     crossing: Crossing::Passthrough,
     networking: "networking.istio.io/v1",

@@ -8,6 +8,7 @@ pub(super) const ISTIO: Istio = Istio {
     broken: &[],
     tested_on: (Release::minor(1, 13), Release::minor(1, 15)),
     // v1beta1 CustomResourceDefinitions and webhooks.
+    needs_kubernetes: None,
     refused_by: Some(Release::minor(1, 22)),
     crossing: Crossing::Rewrite,
     networking: "networking.istio.io/v1alpha3",

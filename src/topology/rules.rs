@@ -14,6 +14,7 @@ pub(super) mod ingress;
 pub(super) mod mesh;
 pub(super) mod moving;
 pub(super) mod names;
+pub(super) mod old_line;
 pub(super) mod password;
 pub(super) mod pods;
 pub(super) mod ports;

@@ -395,7 +395,7 @@ fn i07_virtual_ips_are_unique_and_stay(mesh: &Mesh, broken: &mut Broken) {
         taken.extend(&cluster.ranges);
         taken.extend(cluster.all_addresses().filter_map(|it| Some(IpNet::from(it.parse::<IpAddr>().ok()?))));
     }
-    let mut of_host: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut of_host: BTreeMap<(String, bool), IpAddr> = BTreeMap::new();
     let mut of_address: BTreeMap<String, String> = BTreeMap::new();
     for (here, written) in mesh.clusters() {
         for entry in written.of_kind("ServiceEntry") {
@@ -408,8 +408,10 @@ fn i07_virtual_ips_are_unique_and_stay(mesh: &Mesh, broken: &mut Broken) {
             let addresses = words(at(&entry.value, &["spec", "addresses"]));
             let ips: Vec<_> = addresses.iter().filter_map(|it| it.parse::<IpAddr>().ok()).collect();
             broken.unless_same(&ips.len(), &addresses.len(), || format!("{}: addresses that are no IPs", who()));
-            let in_range = declared.virtual_ips.iter().map(|it| ips.iter().filter(|ip| it.contains(*ip)).count());
-            broken.unless(ips.len() == declared.virtual_ips.len() && in_range.clone().all(|it| it == 1), || {
+            // The old line knows those of IPv4 only.
+            let ranges = declared.virtual_ips.iter().filter(|it| here.newer() || it.addr().is_ipv4());
+            let in_range = ranges.map(|it| ips.iter().filter(|ip| it.contains(*ip)).count());
+            broken.unless(ips.len() == in_range.clone().count() && in_range.clone().all(|it| it == 1), || {
                 format!("{}: {addresses:?} is not one of each range", who())
             });
             for ip in &ips {
@@ -421,8 +423,10 @@ fn i07_virtual_ips_are_unique_and_stay(mesh: &Mesh, broken: &mut Broken) {
                 let first = of_address.entry(ip.to_string()).or_insert_with(|| key.clone());
                 broken.unless(*first == key, || format!("{}: {ip} is also that of {first}", who()));
             }
-            let first = of_host.entry(host).or_insert_with(|| addresses.clone());
-            broken.unless(*first == addresses, || format!("{}: {addresses:?} was {first:?} elsewhere", who()));
+            for ip in &ips {
+                let first = of_host.entry((host.clone(), ip.is_ipv4())).or_insert(*ip);
+                broken.unless(first == ip, || format!("{}: {ip} was {first} elsewhere", who()));
+            }
         }
     }
 }

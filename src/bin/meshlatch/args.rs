@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// which says what is applied where, in which order, and the way back.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
-    /// Count objects, and about how many clusters Envoy will hold.
+    /// Count the objects of each cluster, and about how many clusters its Envoys hold.
     #[command(after_help = STATS_EXAMPLES)]
     Stats(StatsArgs),
     /// Make a root and the intermediates of the clusters, for a trial or a test.
@@ -122,7 +122,7 @@ pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
 
-    /// Print JSON: a list of clusters.
+    /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -260,7 +260,8 @@ Examples:
 const STATS_EXAMPLES: &str = "\
 Examples:
   meshlatch stats
-  meshlatch stats --json | jq '.[].eastWestGateway'";
+  The sidecar with the most Envoy clusters of each cluster
+      meshlatch stats --json | jq '.clusters[] | [.name, .mesh.most.clusters]'";
 
 const CERTS_EXAMPLES: &str = "\
 Examples:

@@ -149,7 +149,8 @@ fn compare(order: &Order<'_>) -> Result<Status, Failure> {
     Ok(if text.is_empty() { Status::Well } else { Status::Wrong })
 }
 
-fn say_waits(level: Level<'_>, cluster: &str, waits: &[Wait]) {
+/// Says what a cluster waits for.
+pub(crate) fn say_waits(level: Level<'_>, cluster: &str, waits: &[Wait]) {
     let what: Vec<_> = waits.iter().map(|it| it.what.as_str()).collect();
     let notes: Vec<_> = waits.iter().map(|it| it.why.clone()).collect();
     let give: Vec<_> = waits.iter().map(|it| it.give.as_str()).collect();

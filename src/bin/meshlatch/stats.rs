@@ -1,67 +1,169 @@
-//! `meshlatch stats`: how much each cluster's objects ask of Kubernetes and of Envoy.
+//! `meshlatch stats`: the objects of each cluster, and about how many clusters its Envoys hold.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use meshlatch::stats::ClusterStats;
+use annotate_snippets::Level;
+use meshlatch::Mesh;
+use meshlatch::model::Wait;
+use meshlatch::stats::{Held, Range, Stats};
+use meshlatch::syntax::Scope;
+use serde::Serialize;
 
 use crate::args::StatsArgs;
+use crate::compile::{mesh, say_waits};
 use crate::failure::Failure;
-use crate::{Status, compile, terminal};
+use crate::{Status, terminal};
 
-/// Prints a table, or JSON.
+/// The whole report.
+#[derive(Serialize)]
+struct Report {
+    /// The scope that the topology asks for.
+    scope: &'static str,
+    clusters: Vec<Cluster>,
+    total: Total,
+}
+
+/// One cluster: its numbers, or what it waits for.
+#[derive(Serialize)]
+struct Cluster {
+    name: String,
+    istio: String,
+    #[serde(flatten)]
+    stats: Option<Stats>,
+    #[serde(rename = "waitsFor", skip_serializing_if = "Vec::is_empty")]
+    waits: Vec<String>,
+}
+
+/// Over all clusters that are written.
+#[derive(Serialize)]
+struct Total {
+    clusters: usize,
+    files: usize,
+    objects: BTreeMap<String, usize>,
+    declared: Option<Range>,
+    mesh: Option<Range>,
+}
+
+/// Prints the report.
 pub(crate) fn run(args: &StatsArgs) -> Result<Status, Failure> {
-    let Some(mesh) = compile::mesh(&args.topology)? else { return Ok(Status::Wrong) };
-    let clusters: Vec<_> = mesh.clusters().filter_map(|(id, _)| mesh.stats(id)).collect();
-    let waiting: Vec<_> =
-        mesh.clusters().map(|it| it.1).filter(|name| clusters.iter().all(|it| it.cluster != *name)).collect();
-    for name in waiting {
-        terminal::say(&format!("note: `{name}` is not counted: it waits for an address\n"));
-    }
-    if args.json {
-        let json = serde_json::to_string_pretty(&clusters).expect("counts are plain data");
-        terminal::print(&format!("{json}\n"))?;
+    let Some(mesh) = mesh(&args.topology)? else { return Ok(Status::Wrong) };
+    let report = report(&mesh);
+    let text = if args.json {
+        serde_json::to_string_pretty(&report).expect("a report is plain data") + "\n"
     } else {
-        terminal::print(&table(&clusters))?;
-    }
+        text(&report)
+    };
+    terminal::print(&text)?;
     Ok(Status::Well)
 }
 
-fn table(clusters: &[ClusterStats]) -> String {
-    let mut text = String::new();
-    for (index, stats) in clusters.iter().enumerate() {
-        if index > 0 {
-            text.push('\n');
-        }
-        // Writing to a `String` cannot fail.
-        let _ = writeln!(text, "{}: {} objects in {} files", stats.cluster, stats.total(), stats.files);
-        let kinds: Vec<_> = stats.objects.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let _ = writeln!(text, "  {}", kinds.join(", "));
-        let most = stats.sidecars.iter().max_by_key(|it| it.clusters);
-        let least = stats.sidecars.iter().min_by_key(|it| it.clusters);
-        if let (Some(least), Some(most)) = (least, most) {
-            let range = if least.clusters == most.clusters {
-                format!("{}", most.clusters)
-            } else {
-                format!("{} (`{}`) to {} (`{}`)", least.clusters, least.namespace, most.clusters, most.namespace)
+fn report(mesh: &Mesh) -> Report {
+    let clusters: Vec<_> = mesh
+        .clusters()
+        .map(|(id, name)| {
+            let (stats, waits) = match mesh.stats(id) {
+                Ok(stats) => (Some(stats), Vec::new()),
+                Err(waits) => {
+                    say_waits(Level::NOTE, name, &waits);
+                    (None, waits)
+                }
             };
-            let whole = stats.sidecars.iter().map(|it| it.clusters_of_whole_mesh).max().unwrap_or(0);
-            let _ = writeln!(
-                text,
-                "  a sidecar holds about {range} clusters of Envoy; told of the whole mesh up to {whole}"
-            );
-        }
-        for (what, count) in
-            [("the east-west gateway", stats.east_west_gateway), ("the ingress gateway", stats.ingress_gateway)]
-        {
-            if let Some(count) = count {
-                let _ = writeln!(text, "  {what} holds about {count}");
-            }
-        }
+            let waits = waits.into_iter().map(|it: Wait| it.what).collect();
+            Cluster { name: name.to_owned(), istio: mesh.release(id), stats, waits }
+        })
+        .collect();
+    let total = total(&clusters);
+    Report { scope: if mesh.scope() == Scope::Declared { "declared" } else { "mesh" }, clusters, total }
+}
+
+fn total(clusters: &[Cluster]) -> Total {
+    let stats = || clusters.iter().filter_map(|it| it.stats.as_ref());
+    let mut objects = BTreeMap::new();
+    for (kind, count) in stats().flat_map(|it| &it.objects) {
+        *objects.entry(kind.clone()).or_default() += count;
     }
-    let objects: usize = clusters.iter().map(ClusterStats::total).sum();
-    let files: usize = clusters.iter().map(|it| it.files).sum();
-    if clusters.len() > 1 {
-        let _ = writeln!(text, "\nall {} clusters: {objects} objects in {files} files", clusters.len());
+    Total {
+        clusters: stats().count(),
+        files: stats().map(|it| it.files).sum(),
+        objects,
+        declared: stats().filter_map(|it| it.declared.clone()).reduce(wider),
+        mesh: stats().filter_map(|it| it.mesh.clone()).reduce(wider),
     }
-    text
+}
+
+/// The fewest and the most of two ranges; among equals those of the first.
+fn wider(a: Range, b: Range) -> Range {
+    Range {
+        least: if b.least.clusters < a.least.clusters { b.least } else { a.least },
+        most: if b.most.clusters > a.most.clusters { b.most } else { a.most },
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for cluster in &report.clusters {
+        let title = format!("{}  Istio {}", cluster.name, cluster.istio);
+        let Some(stats) = &cluster.stats else {
+            // Writing to a `String` cannot fail.
+            let _ = writeln!(text, "{title}\n  not written, for it waits\n");
+            continue;
+        };
+        let mut envoy = sidecars(stats.declared.as_ref(), stats.mesh.as_ref());
+        if let Some(gateway) = &stats.east_west_gateway {
+            envoy.push(same("east-west gateway", gateway.clusters));
+            envoy.extend(gateway.filter_chains.map(|it| same("  its filter chains", it)));
+        }
+        envoy.extend(stats.ingress_gateway.map(|it| same("ingress gateway", it)));
+        // The old line has no Sidecar of ours: it tells its sidecars of everything, whatever the topology says.
+        let scope = if stats.declared.is_some() { report.scope } else { "mesh" };
+        block(&mut text, &title, stats.files, &stats.objects, &envoy, scope);
+    }
+    let total = &report.total;
+    let title = match total.clusters {
+        1 => "total  1 cluster".to_owned(),
+        count => format!("total  {count} clusters"),
+    };
+    let envoy = sidecars(total.declared.as_ref(), total.mesh.as_ref());
+    let scope = if total.declared.is_some() { report.scope } else { "mesh" };
+    block(&mut text, &title, total.files, &total.objects, &envoy, scope);
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}
+
+/// A line on what Envoys hold: what, with each scope, where.
+type Row = (&'static str, String, String, String);
+
+fn block(text: &mut String, title: &str, files: usize, objects: &BTreeMap<String, usize>, envoy: &[Row], scope: &str) {
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "{title}\n  {:23}{files:>8}", "files");
+    let _ = writeln!(text, "  {:23}{:>8}", "objects", objects.values().sum::<usize>());
+    for (kind, count) in objects {
+        let _ = writeln!(text, "    {kind:21}{count:>8}");
+    }
+    if !envoy.is_empty() {
+        let mark = |it: &str| if it == scope { format!("{it}*") } else { it.to_owned() };
+        let _ = writeln!(text, "  {:23}{:>8}{:>10}", "Envoy clusters, about", mark("mesh"), mark("declared"));
+    }
+    for (what, mesh, declared, place) in envoy {
+        let line = format!("    {what:21}{mesh:>8}{declared:>10}  {place}");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text.push('\n');
+}
+
+fn sidecars(declared: Option<&Range>, mesh: Option<&Range>) -> Vec<Row> {
+    let row = |what, pick: fn(&Range) -> &Held| {
+        let mesh = pick(mesh?);
+        let declared = declared.map(pick);
+        let of = declared.unwrap_or(mesh);
+        let place = format!("{} in {}", of.service, of.namespace);
+        Some((what, mesh.clusters.to_string(), declared.map_or("-".to_owned(), |it| it.clusters.to_string()), place))
+    };
+    [row("sidecar, least", |it| &it.least), row("sidecar, most", |it| &it.most)].into_iter().flatten().collect()
+}
+
+/// What does not depend on the scope of sidecars.
+fn same(what: &'static str, count: usize) -> Row {
+    (what, count.to_string(), count.to_string(), String::new())
 }

@@ -4,7 +4,7 @@ use super::addresses::overlap;
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::Place;
-use crate::syntax::{Authorization, GatewayAddresses, GatewayBalance, Names};
+use crate::syntax::{Authorization, GatewayAddresses, GatewayApi, GatewayBalance, Names};
 use crate::target::Release;
 use crate::topology::{Address, Balance, Cluster, ClusterId, Family, ServiceId, Topology, Workload};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,13 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     virtual_ips(topology, &crossings);
     gateways(topology, &crossings, place, diags);
     releases(topology, &crossings, place, diags);
+    weights(topology, &crossings, place, diags);
     named_gateways(topology, diags);
     order(topology, diags);
     trust_domains(topology, place, diags);
     identities(topology, diags);
+    ingress_identities(topology, place, diags);
+    gateway_listeners(topology, place, diags);
     dns(topology, &crossings, diags);
     families(topology, place, diags);
     suffix(topology, &crossings, place, diags);
@@ -46,6 +49,21 @@ struct Crossing {
 }
 
 impl Crossing {
+    /// Whether it would stay in its cluster if the callee shared no calls.
+    fn stays(&self) -> bool {
+        self.from.is_empty()
+    }
+
+    /// What happens, for people.
+    fn story(&self, topology: &Topology) -> String {
+        let (who, callee) = (self.caller.name(topology), &topology.service(self.callee).key);
+        if self.stays() {
+            format!("{who} calls `{callee}`, and another cluster may answer")
+        } else {
+            format!("{who} calls `{callee}` from another cluster")
+        }
+    }
+
     /// The clusters that may answer from afar.
     fn owners(&self, topology: &Topology) -> BTreeSet<ClusterId> {
         let service = topology.service(self.callee);
@@ -110,18 +128,14 @@ fn gateways(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags
                         format!("`{}` has no gateway, yet other clusters call into it", cluster.name),
                     )
                     .at(cluster.at, "no `gateway:` here")
-                    .context(
-                        crossing.at,
-                        format!(
-                            "{} calls `{}` from another cluster",
-                            crossing.caller.name(topology),
-                            topology.service(crossing.callee).key
-                        ),
-                    )
+                    .context(crossing.at, crossing.story(topology))
                     .help(format!(
                         "give the address of its `{}`, or `gateway: pending` until it has one",
                         gateway_name(cluster)
-                    ));
+                    ))
+                    .help_if(
+                        crossing.stays().then(|| "or keep its calls in their cluster: `balance: local`".to_owned()),
+                    );
             }
         }
     }
@@ -192,9 +206,33 @@ fn releases(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags
                     ),
                 )
                 .at(here.get("balance").key(), "")
+                .context(old.at, format!("Istio {line} here"))
                 .context(crossing.at, format!("{} calls it from there", crossing.caller.name(topology)))
-                .help("Istio 1.22 and newer can");
+                .help("Istio 1.22 and newer can; until then, `balance: spread` treats all alike from everywhere");
         }
+    }
+}
+
+/// A share is given by request, or by connection; of TLS that is passed on, Istio sees neither.
+fn weights(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for crossing in crossings {
+        let service = topology.service(crossing.callee);
+        let port = &service.ports[crossing.port];
+        let shared = matches!(service.balance, Balance::Weights(_)) && port.protocol.family() == Family::Tls;
+        if !shared || !reported.insert((crossing.callee, crossing.port)) {
+            continue;
+        }
+        let here = place.get("services").get(&service.key);
+        diags
+            .error(
+                Code::InvalidBalance,
+                format!("calls to port `{}` of `{}` cannot be shared by weight: it speaks {}", port.name, service.key, port.protocol.istio()),
+            )
+            .at(here.get("balance").key(), "")
+            .context(here.get("ports").get(&port.name).key(), "this port")
+            .context(crossing.at, format!("{} calls it", crossing.caller.name(topology)))
+            .help("Istio routes such calls by the name in their handshake and shares none of them out; call the port `tcp-…`, or take another `balance`");
     }
 }
 
@@ -305,6 +343,55 @@ fn identities(topology: &Topology, diags: &mut Diagnostics) {
     }
 }
 
+/// So has the gateway that serves the outside, unless it is somebody else's.
+fn ingress_identities(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    if topology.mesh.authorization != Authorization::Declared {
+        return;
+    }
+    let mut reported = BTreeSet::new();
+    for ingress in &topology.ingresses {
+        for id in &ingress.clusters {
+            let cluster = topology.cluster(*id);
+            let gateway = &cluster.ingress_gateway;
+            if gateway.installed || gateway.service_account.is_some() || !reported.insert(*id) {
+                continue;
+            }
+            let at = place.get("clusters").get(&cluster.name).get("ingress");
+            diags
+                .error(
+                    Code::UnknownIdentity,
+                    format!("nobody knows as whom the ingress gateway of `{}` calls services", cluster.name),
+                )
+                .at(at.key(), "it is not the one that the bundle installs")
+                .context(ingress.at, "its calls are let in by identity")
+                .help("say which ServiceAccount its pods have: `ingress: {…, serviceAccount: NAME}`");
+        }
+    }
+}
+
+/// The most listeners that a Gateway of the Gateway API has.
+const LISTENERS: usize = 64;
+
+/// A Gateway of the Gateway API has a listener for each host.
+fn gateway_listeners(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    for id in topology.cluster_ids() {
+        let cluster = topology.cluster(id);
+        let exports = topology.view(id).exports.values();
+        let hosts: usize =
+            exports.map(|it| usize::from(!it.global.is_empty()) + usize::from(!it.cluster_local.is_empty())).sum();
+        let listens = cluster.gateway.as_ref().is_some_and(|it| it.api == GatewayApi::GatewayApi);
+        if listens && hosts > LISTENERS {
+            diags
+                .error(
+                    Code::TooManyListeners,
+                    format!("other clusters call {hosts} hosts of `{}`, and its gateway takes {LISTENERS}", cluster.name),
+                )
+                .at(place.get("clusters").get(&cluster.name).get("gateway").get("api").value(), "")
+                .help("the Gateway API allows a Gateway that many listeners, one for each host; leave `api` out: a Gateway of Istio's own has no such limit");
+        }
+    }
+}
+
 /// Patch releases that lose entries with several addresses (release notes 51967-revert and
 /// revert-multi-vip).
 const ONE_ADDRESS: [Release; 2] =
@@ -330,8 +417,20 @@ fn families(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
                 format!("`{}` knows virtual IPs of IPv4 only, and the mesh has none", cluster.name),
             )
             .at(place.get("mesh").get("virtualIPs").value(), "")
-            .context(cluster.at, "this cluster")
-            .help("add a range of IPv4: `virtualIPs: [240.0.0.0/16, …]`");
+            .context(
+                cluster.at,
+                if cluster.passes_through() {
+                    "the server of its `dns:` answers with IPv4".to_owned()
+                } else {
+                    format!("Istio {} here", cluster.target.line())
+                },
+            )
+            .help("add a range of IPv4: `virtualIPs: [240.0.0.0/16, …]`")
+            .help_if(
+                cluster
+                    .passes_through()
+                    .then(|| "or leave `dns` out: sidecars answer for the names themselves".to_owned()),
+            );
     }
 }
 
@@ -432,16 +531,14 @@ const INJECTED: [&str; 5] = ["", "y", "yes", "true", "on"];
 
 /// mTLS between clusters needs a sidecar at both ends.
 fn membership(topology: &Topology, crossings: &[Crossing], place: Place<'_>, diags: &mut Diagnostics) {
-    let mut across: BTreeMap<ServiceId, (Span, String)> = BTreeMap::new();
+    let mut across: BTreeMap<ServiceId, &Crossing> = BTreeMap::new();
     for crossing in crossings {
-        let callee = &topology.service(crossing.callee).key;
         if let Caller::Service(id) = crossing.caller {
-            across.entry(id).or_insert((crossing.at, format!("it calls `{callee}` in another cluster")));
+            across.entry(id).or_insert(crossing);
         }
-        let who = crossing.caller.name(topology);
-        across.entry(crossing.callee).or_insert((crossing.at, format!("{who} calls it from another cluster")));
+        across.entry(crossing.callee).or_insert(crossing);
     }
-    for (id, (at, why)) in across {
+    for (id, crossing) in across {
         let service = topology.service(id);
         let here = place.get("services").get(&service.key);
         let refused = |annotations: Option<&std::collections::BTreeMap<String, String>>| {
@@ -475,8 +572,11 @@ fn membership(topology: &Topology, crossings: &[Crossing], place: Place<'_>, dia
             diags
                 .error(Code::NotInMesh, format!("the pods of `{}` have no sidecar, yet take part in a call between clusters", service.key))
                 .at(span, reason)
-                .context(at, why)
-                .help("a gateway takes mTLS only, which the sidecar speaks; let it in, or keep the call within one cluster");
+                .context(crossing.at, crossing.story(topology))
+                .help("a gateway takes mTLS only, which the sidecar speaks; let it in, or keep the call within one cluster")
+                .help_if(crossing.stays().then(|| {
+                    format!("such as by `balance: local` at `{}`", topology.service(crossing.callee).key)
+                }));
         }
     }
 }

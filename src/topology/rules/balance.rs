@@ -1,12 +1,12 @@
 //! Rules of how calls are shared between the clusters that run a service.
 
 use super::references::{References, element};
-use crate::diag::{Code, Diagnostics};
+use crate::diag::{Code, Diagnostics, nearest};
 use crate::syntax::{BalanceSpec, Place, ServiceSpec, Short};
 use crate::target::Crossing;
 use crate::topology::{Balance, Cluster, ClusterId};
 
-const WORDS: &str = "`failover`, `local`, `locality`, `network` or `spread`";
+const WORDS: [&str; 5] = ["failover", "local", "locality", "network", "spread"];
 
 /// What `balance` says, or what it says when it is left out.
 pub(super) fn resolve(
@@ -33,7 +33,9 @@ pub(super) fn resolve(
             .help("name a second cluster, or leave `balance` out");
         return Balance::Local;
     }
-    if let Some(old) = old.map(|it| &clusters[it.0]) {
+    // What an old cluster does anyway may be said.
+    let local = matches!(written, Short::Text(word) if word == "local");
+    if let Some(old) = old.filter(|_| !local).map(|it| &clusters[it.0]) {
         diags
             .error(
                 Code::FieldNotInRelease,
@@ -41,7 +43,8 @@ pub(super) fn resolve(
             )
             .at(at.key(), "")
             .context(old.at, "this cluster")
-            .help("its gateway cannot be kept from sending calls on, so that two clusters might pass one back and forth; Istio 1.22 and newer can");
+            .help("its gateway cannot be kept from sending calls on, so that two clusters might pass one back and forth; Istio 1.22 and newer can")
+            .help("write `balance: local`, or leave it out, which means the same here");
         return Balance::Local;
     }
     match written {
@@ -52,10 +55,18 @@ pub(super) fn resolve(
             "network" => Balance::Network,
             "spread" => Balance::Spread,
             _ => {
+                let near = nearest(word, WORDS).map(|near| format!("did you mean `{near}`?"));
+                let ways = || {
+                    let words: Vec<_> = WORDS.iter().map(|it| format!("`{it}`")).collect();
+                    format!(
+                        "the ways are {}, `{{failover: [cluster, …]}}` and `{{weights: {{cluster: percent, …}}}}`",
+                        words.join(", ")
+                    )
+                };
                 diags
-                    .error(Code::InvalidBalance, format!("`{word}` is no way to share calls"))
+                    .error(Code::InvalidBalance, format!("`{word}` is no way to share the calls to {who}"))
                     .at(at.value(), "")
-                    .help(format!("{WORDS}, `{{failover: [cluster, …]}}` or `{{weights: {{cluster: percent, …}}}}`"));
+                    .help(near.unwrap_or_else(ways));
                 Balance::Local
             }
         },
@@ -102,7 +113,7 @@ fn of_map(
                 let Some(id) = owner(who, name, at, false, placement, references, diags) else { continue };
                 if clusters.contains(&id) {
                     diags
-                        .error(Code::InvalidBalance, format!("{who} names the cluster `{name}` twice"))
+                        .error(Code::InvalidBalance, format!("{who} falls back to the cluster `{name}` twice"))
                         .at(at.value(), "here again")
                         .help("name each once, the first to be tried first");
                 } else {
@@ -128,7 +139,7 @@ fn of_map(
                     diags
                         .error(Code::InvalidBalance, format!("`{text}` is no share of the calls to {who}"))
                         .at(at.get(name).value(), "")
-                        .help("a number from 0 to 100");
+                        .help("a share is a whole number of percent, from 0 to 100: `75`");
                 }
                 match (id, percent) {
                     (Some(id), Some(percent)) => shares.push((id, percent)),
@@ -151,11 +162,19 @@ fn of_map(
             shares.sort_by_key(|it| it.0);
             Balance::Weights(shares)
         }
-        _ => {
+        (Some(_), Some(_)) => {
             diags
-                .error(Code::InvalidBalance, format!("the calls to {who} are shared in one way"))
+                .error(Code::InvalidBalance, format!("the calls to {who} are shared in order and by weight at once"))
+                .at(place.get("weights").key(), "by weight")
+                .context(place.get("failover").key(), "in order")
+                .help("write one of the two");
+            Balance::Local
+        }
+        (None, None) => {
+            diags
+                .error(Code::InvalidBalance, format!("`balance` of {who} says nothing"))
                 .at(place.key(), "")
-                .help("write either `failover` or `weights`");
+                .help("write `{failover: [cluster, …]}` or `{weights: {cluster: percent, …}}`, or leave `balance` out");
             Balance::Local
         }
     }
@@ -180,7 +199,7 @@ fn owner(
             .map(|it| format!("`{}`", it.0))
             .collect();
         diags
-            .error(Code::InvalidBalance, format!("`{name}` gets a part of the calls to {who}, and does not run it"))
+            .error(Code::InvalidBalance, format!("`{name}` is to answer calls to {who}, and does not run it"))
             .at(at, "")
             .help(format!("it runs in {}", names.join(", ")));
         return None;

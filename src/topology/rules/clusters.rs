@@ -171,6 +171,15 @@ fn kubernetes(cluster: &str, written: &str, istio: Release, target: &Istio, plac
             .at(place.value(), format!("`{cluster}`"))
             .help("Kubernetes 1.22 no longer serves the v1beta1 CRDs and webhooks that this release is made of")
             .help(tested);
+    } else if let Some(needed) = target.needs_kubernetes.filter(|it| release.line() < *it) {
+        diags
+            .error(Code::UnsupportedKubernetes, format!("Istio {istio} cannot be installed on Kubernetes {written}"))
+            .at(place.value(), format!("`{cluster}`"))
+            .help(format!(
+                "its charts have objects of `autoscaling/v2`, which Kubernetes {}.{} is the first to serve",
+                needed.major, needed.minor
+            ))
+            .help(tested);
     } else if release.line() < first || release.line() > last {
         diags
             .warning(Code::UntestedKubernetes, format!("Istio {istio} was not tested on Kubernetes {written}"))

@@ -149,6 +149,14 @@ fn host(name: &str, host: &str, mesh: &Mesh, place: Place<'_>, diags: &mut Diagn
             .error(Code::ExternalHost, format!("`{host}` lies under `.{suffix}`, which is the mesh's own"))
             .at(place.value(), "")
             .help("declare it as a service if it runs in one of the clusters");
+    } else if host.ends_with(".svc") {
+        diags
+            .error(
+                Code::ExternalHost,
+                format!("`{host}` is the short name of a Service: pods look for it in their own cluster"),
+            )
+            .at(place.value(), "")
+            .help("declare it as a service if it runs in one of the clusters");
     } else if !host.contains('.') {
         diags
             .error(Code::ExternalHost, format!("`{host}` has no dot: pods would look for it in their own namespace"))
