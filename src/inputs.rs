@@ -86,7 +86,7 @@ impl Inputs {
             Err(reason) => {
                 diags
                     .error(Code::InvalidAddressValue, format!("`{file}` gives no address for `{name}`: {reason}"))
-                    .help("`kubectl get service istio-ingressgateway -n istio-system -o json` prints what is expected here");
+                    .help("`kubectl get service istio-eastwestgateway -n istio-system -o json` prints what is expected here");
             }
         }
     }
@@ -190,15 +190,22 @@ fn split(name: &str) -> (String, Part) {
 
 /// The one object of a list that can be meant.
 fn the_one(items: &[Value], part: Part) -> Result<&Value, String> {
+    // Where there are two gateways, the first of these is the one that other clusters call.
     let names: &[&str] = match part {
-        Part::Gateway => &["istio-ingressgateway"],
+        Part::Gateway => &["istio-eastwestgateway", "istio-eastwestgateway-istio", "istio-ingressgateway"],
         Part::Dns => &["istiocoredns", "meshlatch-dns"],
     };
     let name = |it: &Value| it.get("metadata")?.get("name")?.as_str().map(str::to_owned);
-    let fits = |it: &&Value| {
-        it.get("kind").is_some_and(|kind| kind == "Service") && name(it).is_some_and(|it| names.contains(&it.as_str()))
+    let called = |wanted: &'static str| {
+        let fits = move |it: &&Value| {
+            it.get("kind").is_some_and(|kind| kind == "Service") && name(it).as_deref() == Some(wanted)
+        };
+        items.iter().filter(fits).collect::<Vec<_>>()
     };
-    let found: Vec<_> = items.iter().filter(fits).collect();
+    let found: Vec<_> = match part {
+        Part::Gateway => names.iter().map(|it| called(it)).find(|it| !it.is_empty()).unwrap_or_default(),
+        Part::Dns => names.iter().flat_map(|it| called(it)).collect(),
+    };
     match found[..] {
         [one] => Ok(one),
         _ => Err(format!(

@@ -174,15 +174,21 @@ fn an_address_is_given_on_the_command_line() {
     };
     assert!(entry(&["--address", "west=198.51.100.1"], "").contains("address: 198.51.100.1\n"));
 
-    let service = |ip: &str| {
+    let named = |name: &str, ip: &str| {
         format!(
-            r#"{{"apiVersion": "v1", "kind": "Service", "metadata": {{"name": "istio-ingressgateway"}},
+            r#"{{"apiVersion": "v1", "kind": "Service", "metadata": {{"name": "{name}"}},
                  "status": {{"loadBalancer": {{"ingress": [{{"ip": "{ip}"}}]}}}}}}"#
         )
     };
+    let service = |ip: &str| named("istio-ingressgateway", ip);
     folder.write("service.json", &service("198.51.100.2"));
     assert!(entry(&["--address", "west=@service.json"], "").contains("address: 198.51.100.2\n"));
     assert!(entry(&["--address", "west=@-"], &service("198.51.100.3")).contains("address: 198.51.100.3\n"));
+
+    // Of two gateways, the one that other clusters call.
+    let both = [service("198.51.100.7"), named("istio-eastwestgateway", "198.51.100.8")].join(", ");
+    let both = format!(r#"{{"apiVersion": "v1", "kind": "List", "items": [{both}]}}"#);
+    assert!(entry(&["--address", "west=@-"], &both).contains("address: 198.51.100.8\n"));
 
     let outputs = |ip: &str| {
         format!(

@@ -238,7 +238,7 @@ Examples:
       meshlatch compile -o - --cluster east | kubectl --context east apply -f -
   An address that only exists once the load balancer does
       meshlatch compile --address east=34.70.9.157
-      kubectl -n istio-system get service istio-ingressgateway -o json |
+      kubectl -n istio-system get service istio-eastwestgateway -o json |
         meshlatch compile --address east=@-
       terraform output -json | meshlatch compile --addresses -";
 
