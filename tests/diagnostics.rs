@@ -289,7 +289,8 @@ fn files_of_addresses_are_read_or_told() {
         (
             "east",
             "{kind: List, items: []}",
-            "it lists 0 objects, and none of them is a Service called `istio-ingressgateway`; name one Service",
+            "it lists 0 objects, and none of them is a Service called `istio-eastwestgateway` or \
+             `istio-eastwestgateway-istio` or `istio-ingressgateway`; name one Service",
         ),
         ("east", &service("{loadBalancer: {}}"), "the load balancer has no address yet"),
         ("east.dns", &ready, "the Service has no ClusterIP"),
