@@ -611,10 +611,13 @@ fn views(clusters: &[Cluster], services: &[Service], ingresses: &[Ingress]) -> V
     let mut call = |from: ClusterId, callee: ServiceId, port: usize| {
         let service = &services[callee.0];
         let local = service.runs_in(from);
-        if local && service.ports[port].protocol.family() == Family::Udp {
+        let crosses = |it: &usize| service.ports[*it].protocol.family() != Family::Udp;
+        if local && !crosses(&port) {
             // It stays beside its caller: no gateway carries it.
             return;
         }
+        // An endpoint of a Service answers on all of its ports, whichever of them are declared.
+        let called: Vec<usize> = if local { (0..service.ports.len()).filter(crosses).collect() } else { vec![port] };
         for owner in service.elsewhere(from) {
             let export = views[owner.0].exports.entry(callee).or_default();
             let ports = if local || service.names == Names::ClusterLocal {
@@ -622,10 +625,10 @@ fn views(clusters: &[Cluster], services: &[Service], ingresses: &[Ingress]) -> V
             } else {
                 &mut export.global
             };
-            ports.insert(port);
+            ports.extend(&called);
             views[owner.0].callers.insert(from);
             let calls = if local { &mut views[from.0].shared } else { &mut views[from.0].outgoing };
-            calls.entry(callee).or_default().insert(port);
+            calls.entry(callee).or_default().extend(&called);
         }
     };
     for service in services {

@@ -113,6 +113,7 @@ codes! {
     T0417 NamedGateway Error "a gateway's DNS name cannot stand beside pods, or in an order";
     T0418 UnorderedGateways Error "gateways that are written once cannot be put in order";
     T0419 TooManyListeners Error "a Gateway of the Gateway API has no room for all that is exported";
+    T0420 SharedSelector Error "one Service selects what answers for another";
 
     T0501 InvalidPort Error "a port is not a number from 1 to 65535";
     T0502 UnknownProtocol Error "Istio knows no such protocol";

@@ -55,8 +55,8 @@ pub(super) fn owned<'a>(
     ports: &BTreeSet<usize>,
 ) -> Entry<'a> {
     let service = topology.service(callee);
+    let targets = service.target_numbers(ports);
     let ports: Vec<_> = ports.iter().map(|index| &service.ports[*index]).collect();
-    let targets: Option<Vec<_>> = ports.iter().map(|it| service.target_number(it)).collect();
     let mut entry = internal(topology, addresses, here, callee);
     // The gateway asks for it, and whoever lives beside it may use the name, too.
     entry.export_to = callers::visible_to(topology, here, callee, &[crate::topology::ROOT_NAMESPACE]);
@@ -128,9 +128,9 @@ fn endpoint<'a>(far: &Far<'a>, ports: &[&'a Port], cluster: &Cluster) -> Endpoin
 }
 
 impl crate::topology::Service {
-    /// Whether an entry can select its pods: their ports have numbers that are known.
-    pub(super) fn selects_pods(&self) -> bool {
-        self.ports.iter().all(|it| self.target_number(it).is_some())
+    /// The numbers of the target ports of these ports, if all are known: then an entry can select the pods.
+    pub(super) fn target_numbers(&self, ports: &BTreeSet<usize>) -> Option<Vec<u16>> {
+        ports.iter().map(|it| self.target_number(&self.ports[*it])).collect()
     }
 
     /// The number of a target port, if it is known.

@@ -30,13 +30,14 @@ pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRul
                 Names::Global => topology.global_host(id),
                 Names::ClusterLocal => topology.local_host(id),
             };
+            // What an entry selects are pods and, beside them, other clusters' gateways.
+            let selected = exported.is_some_and(|it| topology.service(id).target_numbers(&it.global).is_some());
             let exported = exported.is_some_and(|it| match names {
                 Names::Global => !it.global.is_empty(),
                 Names::ClusterLocal => !it.cluster_local.is_empty(),
             });
             // Where a service runs, its name that is the same everywhere is for whoever was told that one.
-            let known = topology.named(here, id) == names
-                || names == Names::Global && exported && topology.service(id).selects_pods();
+            let known = topology.named(here, id) == names || names == Names::Global && exported && selected;
             let called = called.filter(|_| known);
             rules.extend(rule(topology, here, id, &host, called, exported));
             splits.extend(called.and_then(|ports| split(topology, here, id, &host, ports)));
@@ -138,6 +139,8 @@ fn split<'a>(
         let route = Route { port: port.number };
         match port.protocol.family() {
             Family::Http => split.http.push(route),
+            // Of TLS Istio sees no request to share out; such a port is none that anybody calls.
+            Family::Tls => {}
             _ => split.tcp.push(route),
         }
     }

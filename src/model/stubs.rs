@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexSet;
+
 use super::far;
 use super::{EndpointPort, Stub, WorkloadEntry};
 use crate::topology::{ClusterId, Port, ServiceId, TargetPort, Topology};
@@ -34,6 +36,8 @@ pub(super) fn workload_entries<'a>(
 ) -> Vec<WorkloadEntry<'a>> {
     let service = topology.service(callee);
     let ports: Vec<&Port> = ports.iter().map(|index| &service.ports[*index]).collect();
+    // The target port of one may be called like another port.
+    let names: IndexSet<&str> = ports.iter().flat_map(|port| keys(port)).collect();
     let far = far::endpoints(topology, here, callee);
     far.into_iter()
         .map(|it| {
@@ -48,10 +52,9 @@ pub(super) fn workload_entries<'a>(
                 api_version: topology.cluster(here).target.networking,
                 name,
                 namespace: &service.namespace,
-                ports: ports
+                ports: names
                     .iter()
                     .filter(|_| it.address.is_some())
-                    .flat_map(|port| keys(port))
                     .map(|name| EndpointPort { name, number: it.port })
                     .collect(),
                 address: it.address,

@@ -299,15 +299,16 @@ fn declared_targets(service: &Service) -> BTreeMap<String, String> {
     service.ports.iter().map(|it| (it.name.clone(), it.target.clone())).collect()
 }
 
-/// The ports of an endpoint are keyed by the names of the ports that are called, and lead to the port
-/// of the gateway or to its node port.
+/// The ports of an endpoint are keyed by the names of the ports that are called, or of all where it
+/// stands beside pods, and lead to the port of the gateway or to its node port.
 fn i05_endpoints_name_those_ports_and_the_port_of_the_gateway(mesh: &Mesh, broken: &mut Broken) {
     let declared = &mesh.declared;
     for (here, written, call) in mesh.crossings() {
         let host = declared.host(&here.name, call.service);
         let is_entry = !written.entries(&host).is_empty();
         let mut names: BTreeSet<String> = BTreeSet::new();
-        for port in call.ports.iter().map(|it| call.service.port(Some(it))) {
+        let all = call.service.ports.iter().filter(|it| call.service.runs_in(&here.name) && it.protocol != "UDP");
+        for port in call.ports.iter().map(|it| call.service.port(Some(it))).chain(all) {
             names.insert(port.name.clone());
             // A Service with a named target port looks for that name.
             names.extend(Some(port.target.clone()).filter(|it| !is_entry && it.parse::<u64>().is_err()));

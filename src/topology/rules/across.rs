@@ -23,6 +23,7 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     order(topology, diags);
     trust_domains(topology, place, diags);
     identities(topology, diags);
+    selectors(topology, place, diags);
     ingress_identities(topology, place, diags);
     gateway_listeners(topology, place, diags);
     dns(topology, &crossings, diags);
@@ -326,6 +327,46 @@ fn trust_domains(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics)
             .at(place.get("clusters").get(&cluster.name).get("trustDomain").value(), "")
             .context(old.at, "its pods take callers of their own trust domain only")
             .help("leave `trustDomain` out as long as that cluster is part of the mesh");
+    }
+}
+
+/// A gateway that stands for the pods of one service is none of another's: no Service beside it selects
+/// what it is labelled with.
+fn selectors(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for here in topology.cluster_ids() {
+        let view = topology.view(here);
+        let stubs: Vec<ServiceId> = view.outgoing.keys().copied().filter(|it| topology.has_stub(here, *it)).collect();
+        for id in stubs.iter().chain(view.shared.keys()) {
+            let service = topology.service(*id);
+            let takes = |other: &&ServiceId| {
+                let it = topology.service(**other);
+                *other != id
+                    && it.namespace == service.namespace
+                    && it.selector.iter().all(|(key, value)| service.selector.get(key) == Some(value))
+            };
+            let Some(other) = view.local.iter().chain(&stubs).find(takes) else { continue };
+            if !reported.insert((*id).min(*other)) {
+                continue;
+            }
+            let other = topology.service(*other);
+            diags
+                .error(
+                    Code::SharedSelector,
+                    format!(
+                        "in `{}` the Service of `{}` selects what answers for `{}`, too",
+                        topology.cluster(here).name,
+                        other.key,
+                        service.key
+                    ),
+                )
+                .at(service.at, "its endpoints lie in another cluster, too")
+                .context(
+                    place.get("services").get(&other.key).find("selector").map_or(other.at, Place::key),
+                    "this selector fits them",
+                )
+                .help("give each a selector of its own, or keep the calls in their cluster with `balance: local`");
+        }
     }
 }
 

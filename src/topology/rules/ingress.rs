@@ -115,6 +115,13 @@ fn one(
             .help("leave `listen` out: TLS then listens on 443");
         return None;
     }
+    if spec.tls.as_ref().is_some_and(|it| it.redirect) && listen != 443 {
+        diags
+            .error(Code::InvalidIngress, format!("{who} redirects to port 443, and listens on {listen}"))
+            .at(place.get("tls").get("redirect").value(), "")
+            .context(place.get("listen").value(), "here")
+            .help("a redirect of the gateway names no port: leave `listen` or `redirect` out");
+    }
     Some(Ingress {
         name: name.to_owned(),
         at: place.key(),
