@@ -83,9 +83,34 @@ func (w *world) validate(r *report) {
 			r.judge(w.name+", istioctl analyze", errors.New(it))
 		}
 	}
+	if err := w.onItsNetwork(); err != nil {
+		said++
+		r.judge(w.name+", network", err)
+	}
 	if said == 0 {
 		r.judge(fmt.Sprintf("%s, validation and analysis of %d objects of Istio", w.name, len(w.bundle.configs)), nil)
 	}
+}
+
+// onItsNetwork says whether everything that names the cluster's network names the same.
+func (w *world) onItsNetwork() error {
+	const label = "topology.istio.io/network"
+	said := map[string]string{"pods that are injected": w.bundle.network}
+	if system := w.bundle.namespaces[systemNamespace]; system != nil {
+		said["the label of "+systemNamespace] = system.Labels[label]
+	}
+	if w.crossing != nil {
+		said["the east-west gateway's view"] = w.crossing.env["ISTIO_META_REQUESTED_NETWORK_VIEW"]
+		if s := w.serviceOf(w.crossing); s != nil {
+			said["the label of its Service"] = s.Labels[label]
+		}
+	}
+	for _, who := range keys(said) {
+		if said[who] != w.spec().Network {
+			return fmt.Errorf("%q is that of %s, not %s", said[who], who, w.spec().Network)
+		}
+	}
+	return nil
 }
 
 func (w *world) analyze() ([]string, error) {

@@ -201,10 +201,7 @@ func (p *proxy) run(c simulation.Call) ([]destination, *listener.FilterChain, er
 	if result.ClusterMatched != "" {
 		return []destination{{result.ClusterMatched, 100}}, chain, nil
 	}
-	var shares []destination
-	for _, it := range p.weighted(result, chain, c.Path) {
-		shares = append(shares, it)
-	}
+	shares := p.weighted(result, chain, c.Path)
 	if shares == nil {
 		return nil, chain, fmt.Errorf("the route leads nowhere")
 	}

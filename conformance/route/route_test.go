@@ -154,10 +154,13 @@ func (m *mesh) declaredIn(w *world) []declared {
 	var list []declared
 	add := func(from *pod, callee *service, host string, at any) {
 		name, p, found := callee.portOf(at)
-		if !found || strings.HasPrefix(name, "udp") {
+		if strings.HasPrefix(name, "udp") {
 			return
 		}
 		it := declared{from, request{host, p.number, protocolOf(name, p)}, callee}
+		if !found { // it ends nowhere, and shall be seen to
+			it.request.port, _ = strconv.Atoi(fmt.Sprint(at))
+		}
 		if !slices.Contains(list, it) {
 			list = append(list, it)
 		}
@@ -262,13 +265,9 @@ func (m *mesh) judgeIngress(r *report) {
 				continue
 			}
 			want := m.topology.answers(callee, name)
-			hosts := i.Hosts
-			if hosts == nil {
-				hosts = names{"*"}
-			}
-			for _, host := range hosts {
-				for _, path := range append(names{}, orAll(i.Paths)...) {
-					got, err := m.enter(w, i, callee, strings.Replace(host, "*", "any.example.org", 1), path)
+			for _, host := range i.Hosts.or("*") {
+				for _, path := range i.Paths.or("/") {
+					got, err := m.enter(w, i, callee, some(host), path)
 					if err == nil {
 						err = m.compare(name, want, got)
 					}
@@ -279,18 +278,26 @@ func (m *mesh) judgeIngress(r *report) {
 	}
 }
 
-func orAll(paths names) names {
-	if len(paths) == 0 {
-		return names{"/"}
+// or are the names, or one if there are none.
+func (n names) or(one string) names {
+	if len(n) == 0 {
+		return names{one}
 	}
-	return paths
+	return n
+}
+
+// some is a host that a pattern matches.
+func some(pattern string) string {
+	if pattern == "*" {
+		return "any.example.org"
+	}
+	return strings.Replace(pattern, "*", "any", 1)
 }
 
 func (m *mesh) enter(w *world, i *ingress, callee *service, host, path string) (got outcome, err error) {
 	if w.entering == nil {
 		return got, errors.New("no gateway serves the outside")
 	}
-	host = strings.Replace(host, "any.example.org.", "any.", 1)
 	p := w.proxyOf(w.entering)
 	number := i.Listen
 	if number == 0 {
@@ -370,7 +377,7 @@ func (m *mesh) judgeExternal(r *report, w *world, p *pod, host, name string, at 
 	if known := sidecar.resolve(host); len(known) > 0 {
 		address = known[0]
 	}
-	c := simulation.Call{Address: address, Port: at.number, Protocol: protocolOf(name, at), CallMode: simulation.CallModeOutbound, HostHeader: strings.Replace(host, "*", "any", 1)}
+	c := simulation.Call{Address: address, Port: at.number, Protocol: protocolOf(name, at), CallMode: simulation.CallModeOutbound, HostHeader: some(host)}
 	if c.Protocol == simulation.TCP {
 		c.TLS, c.Protocol = simulation.TLS, simulation.HTTP
 	}

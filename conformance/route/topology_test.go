@@ -258,14 +258,20 @@ func (t *topology) placement(s *service) (names, balance) {
 	return s.Clusters, s.Balance
 }
 
-// hosted are the clusters that may have pods of the service: while it moves, those of before as well.
+// hosted are the clusters that have pods of the service: while it moves, at first those of before, at
+// last those of after, and both in between.
 func (t *topology) hosted(s *service) names {
+	m := t.Moving
+	if m == nil || m.Service != s.key || m.Phase == "release" {
+		return s.Clusters
+	}
+	if m.Phase == "prepare" {
+		return m.Before.Clusters
+	}
 	all := slices.Clone(s.Clusters)
-	if m := t.Moving; m != nil && m.Service == s.key {
-		for _, c := range m.Before.Clusters {
-			if !slices.Contains(all, c) {
-				all = append(all, c)
-			}
+	for _, c := range m.Before.Clusters {
+		if !slices.Contains(all, c) {
+			all = append(all, c)
 		}
 	}
 	return all
