@@ -129,8 +129,22 @@ func (m *mesh) tiers(p *proxy, name string, protocol simulation.Protocol, addres
 			slices.Sort(*last)
 		}
 	}
-	// Several gateways of one cluster, one after the other, are one answer.
-	return slices.CompactFunc(tiers, slices.Equal[[]string]), nil
+	return firsts(tiers), nil
+}
+
+// firsts names each cluster where it is first tried: a second gateway of it, for when the first
+// fails, is no other answer.
+func firsts(tiers [][]string) [][]string {
+	var seen []string
+	var rest [][]string
+	for _, tier := range tiers {
+		tier = slices.DeleteFunc(tier, func(it string) bool { return slices.Contains(seen, it) })
+		if len(tier) > 0 {
+			rest = append(rest, tier)
+		}
+		seen = append(seen, tier...)
+	}
+	return rest
 }
 
 // note keeps the addresses of a cluster's gateways, one list a priority.

@@ -510,7 +510,7 @@ func (m *mesh) judgePolicy(r *report, w *world, p *pod, portName string) {
 	if m.topology.Mesh.Authorization != "declared" {
 		return
 	}
-	callers := m.topology.callers(s)
+	callers := slices.DeleteFunc(m.topology.callers(s), func(it caller) bool { return !m.topology.reaches(it, s, w.name) })
 	admitted, denied := 0, 0
 	for _, key := range keys(m.topology.Services) {
 		it := m.topology.Services[key]
@@ -522,7 +522,7 @@ func (m *mesh) judgePolicy(r *report, w *world, p *pod, portName string) {
 			case may && err != nil:
 				r.judge(what, err)
 			case !may && err == nil:
-				r.judge(what, fmt.Errorf("it lets in %s, who declares no call", u.client))
+				r.judge(what, fmt.Errorf("it lets in %s, whose calls do not come here", u.client))
 			case err == nil:
 				admitted++
 			case errors.Is(err, errDenied):

@@ -476,16 +476,19 @@ func (t *topology) serving(i *ingress) names {
 	return t.Services[i.Service].Clusters
 }
 
-// calledFromAfar says whether calls of another cluster may come in through this one's gateway. A
-// cluster without a share is ready for one.
+// calledFromAfar says whether calls of another cluster may come in through this one's gateway.
 func (t *topology) calledFromAfar(s *service, cluster string) bool {
+	return slices.ContainsFunc(t.callers(s), func(it caller) bool { return it.cluster != cluster && t.reaches(it, s, cluster) })
+}
+
+// reaches says whether a caller's calls to a service may come to a cluster. One without a share is
+// ready for one.
+func (t *topology) reaches(c caller, s *service, cluster string) bool {
 	clusters, balance := t.placement(s)
 	if balance.weights != nil {
-		return slices.Contains(clusters, cluster) && len(t.callers(s)) > 0
+		return slices.Contains(clusters, cluster)
 	}
-	return slices.ContainsFunc(t.callers(s), func(it caller) bool {
-		return it.cluster != cluster && slices.Contains(t.answers(s, it.cluster).clusters(), cluster)
-	})
+	return slices.Contains(t.answers(s, c.cluster).clusters(), cluster)
 }
 
 // addresses are those of a cluster's gateway for a caller of another cluster.
