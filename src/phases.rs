@@ -185,7 +185,18 @@ fn comes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
 
 /// Whether an object of before is gone already.
 fn goes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
-    phase == Phase::Release && (leads(id, object) || part == Part::Leaving && id.0 == "Deployment")
+    match phase {
+        Phase::Release => leads(id, object) || part == Part::Leaving && id.0 == "Deployment",
+        // Beside pods that stay, the gateways of a cluster without a share go before the routes that know shares.
+        Phase::Switch => part == Part::Staying && id.0 == "WorkloadEntry",
+        Phase::Prepare | Phase::Open => false,
+    }
+}
+
+/// Whether a route of before keeps calls from endpoints that are still there, and that of after does not.
+fn keeps_shares(old: &Object, new: &Object) -> bool {
+    let by_subset = |it: &Object| it.text.lines().any(|it| it.trim_start().starts_with("subset: "));
+    by_subset(old) && !by_subset(new)
 }
 
 /// An object that is not the same before and after.
@@ -207,6 +218,7 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         ("ServiceEntry", _) if is_own(old) && !is_own(new) => new.clone(),
         ("ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => widened(old, new),
         _ if early => old.clone(),
+        ("VirtualService", Part::Staying) if phase == Phase::Switch && keeps_shares(old, new) => old.clone(),
         _ => new.clone(),
     }
 }
