@@ -315,6 +315,10 @@ impl Made {
         if named.contains(&true) {
             self.clusters.iter_mut().for_each(|it| it.in_order = None);
         }
+        // Nearness knows no first and second of one cluster, and neither does istiod where it puts the addresses in.
+        if !inline || self.services.iter().any(|it| it.balance == Balance::Word("locality")) {
+            self.clusters.iter_mut().for_each(|it| it.in_order = None);
+        }
         let declared = self.mesh.authorization == Some("declared");
         let in_two = |it: &MadeService| {
             let ordered = matches!(it.balance, Balance::Unsaid | Balance::Failover(_) | Balance::Word("failover"));

@@ -21,6 +21,7 @@ pub(in crate::topology) fn check(topology: &mut Topology, place: Place<'_>, diag
     weights(topology, &crossings, place, diags);
     named_gateways(topology, diags);
     order(topology, diags);
+    addresses_in_order(topology, place, diags);
     trust_domains(topology, place, diags);
     identities(topology, diags);
     selectors(topology, place, diags);
@@ -305,6 +306,61 @@ fn order(topology: &Topology, diags: &mut Diagnostics) {
                     .context(topology.cluster(here).at, "from here")
                     .help("istiod can try one cluster before the others, not one after the other: write `balance: network`, or name fewer: `balance: {failover: […]}`")
                     .help("or leave `mesh.gatewayAddresses` out, if all gateways have IPs");
+            }
+        }
+    }
+}
+
+/// Several addresses of one gateway, of which the second is for when the first fails, where nobody keeps
+/// to that.
+fn addresses_in_order(topology: &Topology, place: Place<'_>, diags: &mut Diagnostics) {
+    let mut reported = BTreeSet::new();
+    for here in topology.cluster_ids() {
+        let view = topology.view(here);
+        for callee in view.shared.keys().chain(view.outgoing.keys()) {
+            let service = topology.service(*callee);
+            for id in service.elsewhere(here) {
+                let owner = topology.cluster(id);
+                let Some(gateway) = &owner.gateway else { continue };
+                if gateway.balance != GatewayBalance::Failover || gateway.addresses_from(here).len() < 2 {
+                    continue;
+                }
+                let at = place.get("clusters").get(&owner.name).get("gateway").get("balance");
+                let caller = topology.cluster(here);
+                let (code, why, help) = if !caller.passes_through() {
+                    let why = format!("`{}` tries both alike", caller.name);
+                    (
+                        Code::FieldWithoutEffect,
+                        why,
+                        "Istio 1.22 and newer keep to the order; if it may wait until then, write `allow: [T0607]`",
+                    )
+                } else if !topology.addresses_inline(here) {
+                    let why = "istiod puts them in, all alike".to_owned();
+                    (
+                        Code::UnorderedGateways,
+                        why,
+                        "leave `mesh.gatewayAddresses` out, if all gateways have IPs, or write `balance: spread`",
+                    )
+                } else if service.balance == Balance::Locality {
+                    let why = format!("`{}` is looked for where it is nearest, and both are equally near", service.key);
+                    (
+                        Code::InvalidBalance,
+                        why,
+                        "share the calls to the service in another way, or write `balance: spread` here",
+                    )
+                } else {
+                    continue;
+                };
+                if reported.insert((id, code)) {
+                    diags
+                        .report(
+                            code,
+                            format!("the addresses of the gateway of `{}` are tried in no order: {why}", owner.name),
+                        )
+                        .at(at.value(), "")
+                        .context(service.at, format!("it is called from `{}`", caller.name))
+                        .help(help);
+                }
             }
         }
     }
