@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::diag::{Code, Diagnostics, Reported};
 use crate::source::Span;
-use crate::topology::{Address, ServiceId, Topology};
+use crate::topology::{Address, ISTIO_RANGES, ServiceId, Topology};
 
 /// Attempts to find an address outside the excluded ranges before the range counts as full.
 const ATTEMPTS: u64 = 4096;
@@ -118,19 +118,9 @@ struct Pool {
 
 impl Pool {
     fn of(topology: &Topology, range: IpNet, at: Span) -> Self {
-        let reserved = [
-            ("240.240.0.0/16", "Istio allocates there itself"),
-            ("127.0.0.0/8", "it is loopback"),
-            ("224.0.0.0/4", "it is multicast"),
-            ("0.0.0.0/8", "it has no meaning as a destination"),
-            ("169.254.0.0/16", "it is link-local"),
-            ("255.255.255.255/32", "it is the broadcast address"),
-            ("2001:2::/48", "Istio allocates there itself"),
-            ("fe80::/10", "it is link-local"),
-            ("ff00::/8", "it is multicast"),
-        ];
-        let reserved =
-            reserved.map(|(range, reason)| (range.parse().expect("a range written above"), reason.to_owned()));
+        // A range that meets any other reserved one was refused where it is written.
+        let istio = ISTIO_RANGES
+            .map(|it| (it.parse().expect("a range written there"), "Istio allocates there itself".to_owned()));
         let declared = topology.clusters.iter().flat_map(|cluster| {
             cluster.ranges.all.iter().map(|(what, range, _)| (*range, format!("`{}` uses it for {what}", cluster.name)))
         });
@@ -141,7 +131,7 @@ impl Pool {
                 _ => None,
             })
         });
-        Self { range, at, excluded: reserved.into_iter().chain(declared).chain(gateways).collect() }
+        Self { range, at, excluded: istio.into_iter().chain(declared).chain(gateways).collect() }
     }
 
     /// The pin of a service in the family of this range, and where it is written.

@@ -92,10 +92,8 @@ pub struct ClusterModel<'a> {
     pub namespaces: Vec<Namespace<'a>>,
     /// Where the certificates come from.
     pub trust: &'a Trust,
-    /// The install file of a release that rewrites names.
+    /// What is installed.
     pub install: Install<'a>,
-    /// The control plane and the gateways of any other release.
-    pub control_plane: Option<ControlPlane<'a>>,
     /// Names of the suffix in this cluster.
     pub dns: Option<Dns<'a>>,
     /// Whether strict mTLS is an object of its own.
@@ -174,9 +172,32 @@ pub struct Dns<'a> {
     pub hosts: BTreeMap<String, Ipv4Addr>,
 }
 
-/// The install file of a release.
+/// What is installed.
 #[derive(Debug)]
-pub struct Install<'a> {
+pub enum Install<'a> {
+    /// The charts of a release that rewrites names.
+    Charts(Charts<'a>),
+    /// The control plane and the gateways of any other release.
+    ControlPlane(ControlPlane<'a>),
+}
+
+impl<'a> Install<'a> {
+    /// The charts, if it is they.
+    #[must_use]
+    pub fn charts(&self) -> Option<&Charts<'a>> {
+        if let Self::Charts(charts) = self { Some(charts) } else { None }
+    }
+
+    /// The control plane, if it is one.
+    #[must_use]
+    pub fn control_plane(&self) -> Option<&ControlPlane<'a>> {
+        if let Self::ControlPlane(plane) = self { Some(plane) } else { None }
+    }
+}
+
+/// What the charts of a release that rewrites names are told.
+#[derive(Debug)]
+pub struct Charts<'a> {
     /// The cluster's name in telemetry.
     pub cluster: &'a str,
     /// The suffix, for releases that must be told.
@@ -442,10 +463,8 @@ pub struct Split<'a> {
     pub namespace: &'a str,
     /// Whose calls it is about.
     pub host: String,
-    /// Ports of HTTP.
-    pub http: Vec<Route>,
-    /// Ports of anything else.
-    pub tcp: Vec<Route>,
+    /// The ports whose calls are shared, by the kind of route.
+    pub routes: IndexMap<&'static str, Vec<u16>>,
     /// Subsets and their percent.
     pub shares: Vec<(&'a str, u32)>,
     /// The namespaces that see it.
@@ -453,13 +472,6 @@ pub struct Split<'a> {
     /// The name of its file, without ending.
     #[serde(skip)]
     pub file: String,
-}
-
-/// A port whose calls are shared.
-#[derive(Debug, Serialize)]
-pub struct Route {
-    /// Of the Service.
-    pub port: u16,
 }
 
 /// A Sidecar.
@@ -634,8 +646,11 @@ pub fn lower<'a>(topology: &'a Topology, addresses: &Addresses, id: ClusterId) -
             })
             .collect(),
         trust: &cluster.trust,
-        install: install::lower(topology, id, &ingresses),
-        control_plane: newer.then(|| control_plane::lower(topology, id, &ingresses)),
+        install: if newer {
+            Install::ControlPlane(control_plane::lower(topology, id, &ingresses))
+        } else {
+            Install::Charts(install::lower(topology, id, &ingresses))
+        },
         dns,
         loose_gateway_schema: cluster.target.loose_gateway_schema.is_some_and(|last| cluster.istio.patch <= last),
         needs_old_helm: cluster.target.needs_old_helm.is_some_and(|last| cluster.istio.patch <= last),
@@ -673,7 +688,7 @@ fn exports<'a>(topology: &Topology, exported: impl Iterator<Item = (&'a ServiceI
 
 /// The gateways that are written once, of all clusters that are called from here.
 fn remote_networks(topology: &Topology, id: ClusterId) -> Vec<RemoteNetwork<'_>> {
-    if topology.mesh.gateway_addresses == GatewayAddresses::Inline || !topology.cluster(id).passes_through() {
+    if topology.addresses_inline(id) {
         return Vec::new();
     }
     called(topology, id)
@@ -700,6 +715,12 @@ fn called(topology: &Topology, id: ClusterId) -> BTreeMap<ClusterId, ServiceId> 
         }
     }
     owners
+}
+
+/// The file of what the mesh is told of a service, without ending. A name with no dot is that of
+/// anything else.
+fn file(service: &Service) -> String {
+    format!("{}.{}", service.name, service.namespace)
 }
 
 /// An identity as certificates and policies name it, without the scheme.

@@ -115,7 +115,7 @@ pub(crate) fn count(
     bundle: &Bundle,
 ) -> Stats {
     let hosts = hosts(model);
-    let passes_through = model.control_plane.is_some();
+    let passes_through = model.install.control_plane().is_some();
     let of_istio = of_istio(model);
     let all = |namespace: &str| of_istio + outbound(&hosts, namespace, |_| true);
     let incoming = || outbound(&hosts, ROOT_NAMESPACE, |it| it.internal);
@@ -139,7 +139,7 @@ pub(crate) fn count(
 
 /// What every proxy has, and the Services of `istio-system`, which every namespace sees.
 fn of_istio(model: &ClusterModel<'_>) -> usize {
-    let gateways = model.control_plane.iter().flat_map(|it| &it.gateways);
+    let gateways = model.install.control_plane().into_iter().flat_map(|it| &it.gateways);
     let ports = gateways.map(|it| if it.ports.is_empty() { GATEWAY_PORTS } else { it.ports.len() });
     OWN_CLUSTERS + ISTIOD_PORTS + ports.sum::<usize>()
 }

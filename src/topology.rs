@@ -212,6 +212,16 @@ pub enum DnsServer {
 /// Where Istio lives, and what holds for its whole mesh.
 pub const ROOT_NAMESPACE: &str = "istio-system";
 
+/// The Service and the Deployment of the gateway that other clusters call, on today's releases.
+pub const EAST_WEST_GATEWAY: &str = "istio-eastwestgateway";
+/// The Service and the Deployment of the gateway that serves the outside; before 1.9 other clusters
+/// call it, too.
+pub const INGRESS_GATEWAY: &str = "istio-ingressgateway";
+/// The label by which Istio knows the network of a pod, a namespace, an endpoint.
+pub const NETWORK_LABEL: &str = "topology.istio.io/network";
+/// Where Istio itself gives addresses to hosts that have none.
+pub const ISTIO_RANGES: [&str; 2] = ["240.240.0.0/16", "2001:2::/48"];
+
 /// The name of our forwarder in OpenShift's DNS.
 pub const STUB_NAME: &str = "meshlatch";
 /// Our key in AKS's `coredns-custom`.

@@ -7,7 +7,7 @@ use super::install::{listened, pinned};
 use super::{ControlPlane, GatewayPods, GatewayPort, IngressModel};
 use crate::syntax::{GatewayAddresses, GatewayApi, Installer, Outbound};
 use crate::target::Release;
-use crate::topology::{Address, Cluster, ClusterId, Topology};
+use crate::topology::{Address, Cluster, ClusterId, EAST_WEST_GATEWAY, INGRESS_GATEWAY, Topology};
 
 /// What the control plane of a cluster and its gateways are told.
 pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[IngressModel<'_>]) -> ControlPlane<'a> {
@@ -40,7 +40,7 @@ fn east_west(topology: &Topology, id: ClusterId) -> Option<GatewayPods<'_>> {
         .filter_map(|it| if let Address::Ip(ip) = it { Some(ip.is_ipv4()) } else { None })
         .collect();
     Some(GatewayPods {
-        name: "istio-eastwestgateway",
+        name: EAST_WEST_GATEWAY,
         label: "eastwestgateway",
         network: Some(&cluster.network),
         // Load balancers ask the first port whether the gateway is healthy.
@@ -60,7 +60,7 @@ fn ingress<'a>(cluster: &Cluster, ingresses: &[IngressModel<'_>]) -> Option<Gate
     let listened = listened(ingresses);
     let ports = if listened.is_empty() { Vec::new() } else { web_ports(cluster, &listened) };
     Some(GatewayPods {
-        name: "istio-ingressgateway",
+        name: INGRESS_GATEWAY,
         label: "ingressgateway",
         network: None,
         ports,

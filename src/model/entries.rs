@@ -100,7 +100,7 @@ fn internal<'a>(topology: &'a Topology, addresses: &Addresses, here: ClusterId, 
         location: "MESH_INTERNAL",
         resolution: "STATIC",
         addresses: known.map(ToString::to_string).collect(),
-        file: format!("{}.{}", service.name, service.namespace),
+        file: super::file(service),
         hosts: vec![host],
         ..Entry::default()
     }

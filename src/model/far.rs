@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::syntax::GatewayBalance;
-use crate::topology::{Address, Balance, ClusterId, ServiceId, Topology};
+use crate::topology::{Address, ClusterId, ServiceId, Topology};
 
 /// The label that tells a sidecar to speak mTLS to an endpoint.
 pub(super) fn mtls() -> (String, String) {
@@ -41,8 +41,6 @@ pub(super) struct Far<'a> {
 pub(super) fn endpoints(topology: &Topology, here: ClusterId, callee: ServiceId) -> Vec<Far<'_>> {
     let service = topology.service(callee);
     let inline = topology.addresses_inline(here);
-    // Where nearness decides, a later gateway is not known from an earlier one.
-    let ordered = service.balance != Balance::Locality;
     let mut endpoints = Vec::new();
     let mut base = 0;
     for clusters in service.tiers(here) {
@@ -53,7 +51,7 @@ pub(super) fn endpoints(topology: &Topology, here: ClusterId, callee: ServiceId)
             }
             let cluster = topology.cluster(owner);
             let gateway = cluster.gateway.as_ref().expect("a cluster that is called into has a gateway");
-            let later = ordered && inline && gateway.balance == GatewayBalance::Failover;
+            let later = gateway.balance == GatewayBalance::Failover;
             let addresses = if inline { gateway.addresses_from(here) } else { &gateway.addresses[..1] };
             for (index, address) in addresses.iter().enumerate() {
                 let tier = base + if later { index } else { 0 };

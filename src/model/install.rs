@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::{GatewayPort, IngressModel, Install};
+use super::{Charts, GatewayPort, IngressModel};
 use crate::syntax::Addon;
 use crate::target::{Search, StrictMtls};
 use crate::topology::{Address, ClusterId, DnsServer, Topology};
 
 /// The values of a cluster's install file.
-pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[IngressModel<'_>]) -> Install<'a> {
+pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[IngressModel<'_>]) -> Charts<'a> {
     let cluster = topology.cluster(id);
     let target = cluster.target;
     let suffix = topology.mesh.suffix.as_str();
@@ -22,7 +22,7 @@ pub(super) fn lower<'a>(topology: &'a Topology, id: ClusterId, ingresses: &[Ingr
         Search::Suffix => vec![suffix.to_owned()],
         Search::Ignored => Vec::new(),
     };
-    Install {
+    Charts {
         cluster: &cluster.name,
         suffix: target.any_suffix.then_some(suffix),
         istiocoredns: dns.filter(|it| it.server == DnsServer::Istiocoredns).and_then(|it| it.address),

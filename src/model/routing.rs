@@ -4,16 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::far::{self, tier_label};
-use super::{DestinationRule, Route, Split, Subset, callers};
+use super::{DestinationRule, Split, Subset, callers};
 use crate::syntax::Names;
-use crate::topology::{Balance, ClusterId, Family, Protocol, ROOT_NAMESPACE, ServiceId, Topology};
+use crate::topology::{Balance, ClusterId, Family, NETWORK_LABEL, Protocol, ROOT_NAMESPACE, ServiceId, Topology};
 
 /// Requests after which a connection of HTTP/2 is replaced. A gateway shares out connections, not
 /// requests: one that lived for ever would keep all calls at one pod.
 const REQUESTS_A_CONNECTION: u32 = 1000;
-
-/// The label that istiod gives every endpoint.
-const NETWORK: &str = "topology.istio.io/network";
 
 /// The rules of a cluster for the services it calls and the services it exports, by name.
 pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRule<'_>>, Vec<Split<'_>>) {
@@ -61,7 +58,7 @@ fn rule<'a>(
         name: host.replace('.', "-"),
         namespace: &service.namespace,
         host: host.to_owned(),
-        file: format!("{}.{}", service.name, service.namespace),
+        file: super::file(service),
         ..DestinationRule::default()
     };
     if let Some(ports) = called {
@@ -72,7 +69,7 @@ fn rule<'a>(
         if far.len() + usize::from(service.runs_in(here)) > 1 {
             rule.outlier_detection = true;
             rule.failover_priority = if topology.addresses_inline(here) {
-                let own_network = (service.balance == Balance::Network).then(|| NETWORK.to_owned());
+                let own_network = (service.balance == Balance::Network).then(|| NETWORK_LABEL.to_owned());
                 // The first label that differs decides: with the network in front, no tier behind would count.
                 (1..=last).rev().map(tier_label).chain(own_network).collect()
             } else {
@@ -104,9 +101,9 @@ fn first_network(topology: &Topology, here: ClusterId, id: ServiceId) -> Vec<Str
     let service = topology.service(id);
     let tiers = service.tiers(here);
     if service.balance == Balance::Network || tiers.len() > 1 && service.runs_in(here) {
-        vec![NETWORK.to_owned()]
+        vec![NETWORK_LABEL.to_owned()]
     } else if tiers.len() > 1 {
-        vec![format!("{NETWORK}={}", topology.cluster(tiers[0][0]).network)]
+        vec![format!("{NETWORK_LABEL}={}", topology.cluster(tiers[0][0]).network)]
     } else {
         Vec::new()
     }
@@ -132,18 +129,20 @@ fn split<'a>(
         host: host.to_owned(),
         export_to: callers::visible_to(topology, here, id, &[]),
         shares,
-        file: format!("{}.{}", service.name, service.namespace),
+        file: super::file(service),
         ..Split::default()
     };
     for port in ports.iter().map(|it| &service.ports[*it]) {
-        let route = Route { port: port.number };
-        match port.protocol.family() {
-            Family::Http => split.http.push(route),
+        let kind = match port.protocol.family() {
+            Family::Http => "http",
             // Of TLS Istio sees no request to share out; such a port is none that anybody calls.
-            Family::Tls => {}
-            _ => split.tcp.push(route),
-        }
+            Family::Tls => continue,
+            Family::Tcp | Family::Udp => "tcp",
+        };
+        split.routes.entry(kind).or_default().push(port.number);
     }
+    // `http` before `tcp`, in whatever order the ports are.
+    split.routes.sort_unstable_keys();
     Some(split)
 }
 

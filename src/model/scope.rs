@@ -55,7 +55,7 @@ pub(super) fn policies(topology: &Topology, here: ClusterId) -> Vec<Policy<'_>> 
                 namespace: &service.namespace,
                 selector: &service.selector,
                 principals: callers::principals(topology, here, *id),
-                file: format!("{}.{}", service.name, service.namespace),
+                file: super::file(service),
             }
         })
         .collect()

@@ -62,7 +62,7 @@ pub(super) fn workload_entries<'a>(
                 locality: it.locality,
                 labels: selected.chain(it.labels).collect(),
                 service_account: service.account_known.then_some(service.service_account.as_str()),
-                file: format!("{}.{}", service.name, service.namespace),
+                file: super::file(service),
             }
         })
         .collect()

@@ -11,13 +11,14 @@ mod sail;
 mod settings;
 
 use crate::bundle::Bundle;
-use crate::model::ClusterModel;
+use crate::model::{ClusterModel, Install};
 use crate::syntax::Installer;
 use settings::Settings;
 
 pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
-    let Some(plane) = &model.control_plane else {
-        return charts::write(model, bundle);
+    let plane = match &model.install {
+        Install::Charts(charts) => return charts::write(charts, model.target, bundle),
+        Install::ControlPlane(plane) => plane,
     };
     let settings = Settings::of(plane, model);
     match plane.installer {

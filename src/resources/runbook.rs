@@ -9,7 +9,7 @@ use crate::bundle::Bundle;
 use crate::model::{App, ClusterModel, ControlPlane, Entry, IngressModel, Stub};
 use crate::syntax::{GatewayApi, Installer};
 use crate::target::InstallFormat;
-use crate::topology::{Address, DnsServer, TrustOrigin};
+use crate::topology::{Address, DnsServer, EAST_WEST_GATEWAY, TrustOrigin};
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -75,7 +75,7 @@ struct Plane<'a> {
     /// Whether Helm must be kept from looking at the values of gateways.
     loose_schema: bool,
     /// The Deployment of the gateway that other clusters call.
-    east_west: &'static str,
+    east_west: String,
 }
 
 #[derive(Serialize)]
@@ -139,6 +139,8 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         }
     }
     let removal = folders.iter().rev().copied().filter(|it| *it != "00-namespaces").collect();
+    let charts = model.install.charts();
+    let addons = charts.map_or(&[][..], |it| &it.addons);
     View {
         cluster: model.name,
         context: model.context,
@@ -151,8 +153,8 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         remotes: remotes(model),
         named: model.remotes.iter().map(remote).collect(),
         exports: &model.exports,
-        plane: model.control_plane.as_ref().map(|it| plane(it, model)),
-        keeps_crds: model.control_plane.as_ref().is_some_and(|it| it.installer != Installer::Istioctl),
+        plane: model.install.control_plane().map(|it| plane(it, model)),
+        keeps_crds: model.install.control_plane().is_some_and(|it| it.installer != Installer::Istioctl),
         refused_by: model.target.refused_by.map(|it| format!("{}.{}", it.major, it.minor)),
         callers: (!model.callers.is_empty()).then(|| and(model.callers.iter().map(|it| format!("`{it}`")))),
         gateway: model.gateway.map(|gateway| Gateway {
@@ -175,7 +177,7 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         root_fingerprint: model.trust.root_fingerprint.as_deref(),
         stub_address: model.dns.as_ref().map(|it| it.address.to_string()),
         stub_service: bundle.get("10-istio/istiocoredns-service.yaml").is_some(),
-        istiocoredns: model.install.istiocoredns.is_some(),
+        istiocoredns: charts.is_some_and(|it| it.istiocoredns.is_some()),
         own_server: model.dns.as_ref().is_some_and(|it| *it.server != DnsServer::Istiocoredns),
         script: bundle.get("30-dns/apply.sh").is_some(),
         eks: bundle.get("30-dns/eks-addon.json").is_some(),
@@ -188,10 +190,10 @@ fn view<'a>(model: &'a ClusterModel<'a>, bundle: &'a Bundle) -> View<'a> {
         example: example(model),
         ingress_gateway: model.ingresses.first().map(|it| labels(it.selector.iter().copied())).unwrap_or_default(),
         ingresses: model.ingresses.iter().map(ingress).collect(),
-        kiali: model.install.addons.contains(&"kiali"),
-        grafana: model.install.addons.contains(&"grafana"),
-        tracing: model.install.addons.contains(&"tracing"),
-        watched: !model.install.addons.is_empty(),
+        kiali: addons.contains(&"kiali"),
+        grafana: addons.contains(&"grafana"),
+        tracing: addons.contains(&"tracing"),
+        watched: !addons.is_empty(),
         addons_of_release: model.target.addons,
     }
 }
@@ -208,7 +210,7 @@ fn plane<'a>(plane: &ControlPlane<'a>, model: &ClusterModel<'_>) -> Plane<'a> {
         gateways_installed: !plane.gateways.is_empty() && !sail,
         loose_schema: model.loose_gateway_schema,
         gateways_later: by_istiod || !plane.gateways.is_empty() && sail,
-        east_west: if by_istiod { "istio-eastwestgateway-istio" } else { "istio-eastwestgateway" },
+        east_west: if by_istiod { format!("{EAST_WEST_GATEWAY}-istio") } else { EAST_WEST_GATEWAY.to_owned() },
     }
 }
 

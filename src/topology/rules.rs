@@ -15,6 +15,7 @@ pub(super) mod mesh;
 pub(super) mod moving;
 pub(super) mod names;
 pub(super) mod old_line;
+mod order;
 pub(super) mod password;
 pub(super) mod pods;
 pub(super) mod ports;

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
 use crate::bundle::Bundle;
-use crate::model::{ClusterModel, GatewayPort, Install};
+use crate::model::{Charts, GatewayPort};
 use crate::resources::template::{Template, fill};
-use crate::target::{InstallFormat, TrustDomain};
+use crate::target::{InstallFormat, Istio, TrustDomain};
 use crate::yaml;
 
 #[derive(Serialize)]
@@ -33,40 +33,37 @@ struct View<'a> {
     addons: &'a [&'static str],
 }
 
-pub(super) fn write(model: &ClusterModel<'_>, bundle: &mut Bundle) {
-    let view = view(&model.install, model.target.trust_domain);
-    match model.target.install {
-        InstallFormat::IstioOperator { .. } | InstallFormat::Chosen => {
-            bundle.keep("10-istio/istio-operator.yaml", fill(Template::IstioOperator, &view));
+pub(super) fn write(charts: &Charts<'_>, target: &Istio, bundle: &mut Bundle) {
+    let view = view(charts, target.trust_domain);
+    if target.install == InstallFormat::HelmValues {
+        bundle.keep("10-istio/values.yaml", fill(Template::HelmValues, &view));
+        if let Some(address) = charts.istiocoredns {
+            bundle.keep("10-istio/istiocoredns-service.yaml", yaml::to_string(&istiocoredns(address)));
         }
-        InstallFormat::HelmValues => {
-            bundle.keep("10-istio/values.yaml", fill(Template::HelmValues, &view));
-            if let Some(address) = model.install.istiocoredns {
-                bundle.keep("10-istio/istiocoredns-service.yaml", yaml::to_string(&istiocoredns(address)));
-            }
-        }
+    } else {
+        bundle.keep("10-istio/istio-operator.yaml", fill(Template::IstioOperator, &view));
     }
 }
 
-fn view<'a>(install: &'a Install<'a>, trust_domain: TrustDomain) -> View<'a> {
+fn view<'a>(charts: &'a Charts<'a>, trust_domain: TrustDomain) -> View<'a> {
     View {
-        cluster: install.cluster,
-        suffix: install.suffix,
-        istiocoredns: install.istiocoredns.is_some(),
-        stub_address: install.istiocoredns.map(|it| it.to_string()),
-        mtls: install.mtls,
-        control_plane_security: install.control_plane_security,
-        disable_self_signed: install.disable_self_signed,
-        search: &install.search,
-        trust_domain_value: install.trust_domain.filter(|_| trust_domain == TrustDomain::Values),
-        trust_domain_config: install.trust_domain.filter(|_| trust_domain == TrustDomain::MeshConfig),
-        load_balancer_ip: install.load_balancer_ip.map(|it| it.to_string()),
-        gateway_ports: &install.gateway_ports,
-        router_mode: install.router_mode,
-        gateway_sds: install.gateway_sds,
-        gateway_values: install.load_balancer_ip.is_some() || install.gateway_sds || !install.gateway_ports.is_empty(),
-        egress_gateway: install.egress_gateway,
-        addons: &install.addons,
+        cluster: charts.cluster,
+        suffix: charts.suffix,
+        istiocoredns: charts.istiocoredns.is_some(),
+        stub_address: charts.istiocoredns.map(|it| it.to_string()),
+        mtls: charts.mtls,
+        control_plane_security: charts.control_plane_security,
+        disable_self_signed: charts.disable_self_signed,
+        search: &charts.search,
+        trust_domain_value: charts.trust_domain.filter(|_| trust_domain == TrustDomain::Values),
+        trust_domain_config: charts.trust_domain.filter(|_| trust_domain == TrustDomain::MeshConfig),
+        load_balancer_ip: charts.load_balancer_ip.map(|it| it.to_string()),
+        gateway_ports: &charts.gateway_ports,
+        router_mode: charts.router_mode,
+        gateway_sds: charts.gateway_sds,
+        gateway_values: charts.load_balancer_ip.is_some() || charts.gateway_sds || !charts.gateway_ports.is_empty(),
+        egress_gateway: charts.egress_gateway,
+        addons: &charts.addons,
     }
 }
 

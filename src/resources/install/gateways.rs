@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::{GatewayPods, GatewayPort};
+use crate::topology::NETWORK_LABEL;
 
 /// The environment variable that limits what a gateway sees to one network: a call that came in
 /// must not go out to another cluster again.
 pub(super) const NETWORK_VIEW: &str = "ISTIO_META_REQUESTED_NETWORK_VIEW";
-/// The label by which a network is known.
-pub(super) const NETWORK: &str = "topology.istio.io/network";
 
 /// The Service in front of a gateway, where it is not the chart's own.
 #[derive(Debug, Serialize)]
@@ -42,6 +41,6 @@ impl<'a> FrontService<'a> {
 
 /// The labels of a gateway's pods.
 pub(super) fn labels<'a>(gateway: &GatewayPods<'a>) -> BTreeMap<&'static str, &'a str> {
-    let network = gateway.network.map(|it| (NETWORK, it));
+    let network = gateway.network.map(|it| (NETWORK_LABEL, it));
     [("app", gateway.name), ("istio", gateway.label)].into_iter().chain(network).collect()
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::gateways::{FrontService, NETWORK, NETWORK_VIEW};
+use super::gateways::{FrontService, NETWORK_VIEW};
 use super::settings::Settings;
 use crate::bundle::Bundle;
 use crate::model::{ControlPlane, GatewayPods};
+use crate::topology::NETWORK_LABEL;
 use crate::yaml;
 
 /// Values of the chart `gateway`, whose release is called like the gateway.
@@ -33,7 +34,7 @@ pub(super) fn write(plane: &ControlPlane<'_>, settings: &Settings<'_>, bundle: &
 fn values<'a>(gateway: &'a GatewayPods<'a>) -> Values<'a> {
     let network = gateway.network;
     Values {
-        labels: network.iter().map(|it| (NETWORK, *it)).collect(),
+        labels: network.iter().map(|it| (NETWORK_LABEL, *it)).collect(),
         env: network.iter().map(|it| (NETWORK_VIEW, *it)).collect(),
         service: FrontService::of(gateway),
     }

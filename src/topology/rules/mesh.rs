@@ -6,7 +6,7 @@ use super::{addresses, names, references::element};
 use crate::diag::{Code, Diagnostics};
 use crate::source::Span;
 use crate::syntax::{Authorization, GatewayAddresses, MeshSpec, Names, Outbound, Place, Scope};
-use crate::topology::Mesh;
+use crate::topology::{ISTIO_RANGES, Mesh};
 
 /// Checks the suffix, the trust domain and the range.
 pub(in crate::topology) fn resolve(spec: &MeshSpec, place: Place<'_>, diags: &mut Diagnostics) -> Mesh {
@@ -88,14 +88,12 @@ const RESERVED: [(&str, &str); 9] = [
     ("127.0.0.0/8", "is loopback: a sidecar takes it for itself"),
     ("169.254.0.0/16", "is link-local"),
     ("224.0.0.0/4", "is multicast: pods have no route for it"),
-    (ISTIO_V4, "is where Istio itself allocates"),
+    (ISTIO_RANGES[0], "is where Istio itself allocates"),
     ("::/16", "has no meaning as a destination"),
     ("fe80::/10", "is link-local"),
     ("ff00::/8", "is multicast: pods have no route for it"),
-    (ISTIO_V6, "is where Istio itself allocates"),
+    (ISTIO_RANGES[1], "is where Istio itself allocates"),
 ];
-const ISTIO_V4: &str = "240.240.0.0/16";
-const ISTIO_V6: &str = "2001:2::/48";
 
 /// A range of virtual IPs must be one that a sidecar can capture and nothing else means.
 fn usable(net: IpNet, place: Place<'_>, diags: &mut Diagnostics) {
@@ -103,7 +101,7 @@ fn usable(net: IpNet, place: Place<'_>, diags: &mut Diagnostics) {
     // Istio's own range may be a part: those addresses are left out.
     let meets = |text: &str| {
         let reserved = parsed(text);
-        reserved.contains(&net) || net.contains(&reserved) && ![ISTIO_V4, ISTIO_V6].contains(&text)
+        reserved.contains(&net) || net.contains(&reserved) && !ISTIO_RANGES.contains(&text)
     };
     if let Some((_, reason)) = RESERVED.iter().find(|it| meets(it.0)) {
         diags
