@@ -164,6 +164,16 @@ fn no_route_forgets_the_shares() {
 }
 
 #[test]
+fn what_goes_is_called_by_its_group() {
+    let head = CLUSTERS.replacen("gateway: 34.70.9.1}", "gateway: {address: 34.70.9.1, api: gateway-api}}", 1);
+    let plan = plan(&topology(&head, "    clusters: c1\n    ports: {grpc: 7070}\n", &[("web", "c3")]));
+    let gone = |what: &str| plan.text.lines().any(|it| it.starts_with("kubectl --context c") && it.contains(what));
+    assert!(gone(" gateways.gateway.networking.k8s.io istio-eastwestgateway"), "{}", plan.text);
+    assert!(gone(" gateways.networking.istio.io cross-network-gateway"), "{}", plan.text);
+    assert!(gone(" serviceentries.networking.istio.io cart-shop-global") && gone(" deployment cart"), "{}", plan.text);
+}
+
+#[test]
 fn an_ingress_other_namespaces_and_policies_have_a_path_at_every_moment() {
     let mesh = "mesh: {authorization: declared, outbound: registry-only}\n";
     let callers = "  web: {namespace: web, clusters: [c1, c2, c3], calls: [{service: cart, env: CART}], workload: {image: example.com/app}}\n";

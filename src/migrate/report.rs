@@ -63,7 +63,7 @@ fn is_share(step: &Step) -> bool {
         && step.order.iter().all(|it| it.old.keys().chain(it.new.keys()).all(|id| id.0 == "VirtualService"))
 }
 
-fn action<'a>(state: &'a State, change: &'a Change) -> PlanAction<'a> {
+fn action<'a>(state: &'a State, change: &Change) -> PlanAction<'a> {
     let cluster = state.mesh.topology.cluster(change.cluster);
     let added = change.new.keys().filter(|it| !change.old.contains_key(*it));
     let changed = change.new.keys().filter(|it| change.old.contains_key(*it));
@@ -79,33 +79,20 @@ fn action<'a>(state: &'a State, change: &'a Change) -> PlanAction<'a> {
         removed: list(removed.iter().copied()),
         by_hand: change.by_hand.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "),
         rollouts: rollouts(&change.old, &change.new),
-        deletions: removed.iter().map(|it| deletion(it)).collect(),
+        deletions: removed.iter().map(|it| deletion(it, &change.old[*it])).collect(),
     }
 }
 
-/// The same, from after to before.
-fn back<'a>(state: &'a State, change: &'a Change) -> PlanAction<'a> {
+/// The same, from after to before: what goes, and what is replaced.
+fn back<'a>(state: &'a State, change: &Change) -> PlanAction<'a> {
     let turned = Change {
         cluster: change.cluster,
         part: change.part,
         old: change.new.clone(),
         new: change.old.clone(),
-        by_hand: change.by_hand.clone(),
+        by_hand: Vec::new(),
     };
-    let cluster = state.mesh.topology.cluster(change.cluster);
-    let removed = turned.old.keys().filter(|it| !turned.new.contains_key(*it) && it.0 != "Namespace");
-    let removed: Vec<&Id> = sorted(removed.collect());
-    PlanAction {
-        cluster: &cluster.name,
-        context: &cluster.context,
-        part: part(change.part),
-        added: String::new(),
-        changed: String::new(),
-        removed: list(removed.iter().copied()),
-        by_hand: String::new(),
-        rollouts: rollouts(&turned.old, &turned.new),
-        deletions: removed.iter().map(|it| deletion(it)).collect(),
-    }
+    PlanAction { added: String::new(), changed: String::new(), ..action(state, &turned) }
 }
 
 /// What leads calls goes before what it needs.
@@ -140,19 +127,17 @@ fn rollouts(old: &IndexMap<Id, Object>, new: &IndexMap<Id, Object>) -> Vec<[Stri
     deployments.map(|(id, _)| [id.1.clone(), id.2.clone()]).collect()
 }
 
-/// As kubectl takes it: namespace, kind with its group, name.
-fn deletion(id: &Id) -> [String; 3] {
-    let kind = match id.0.as_str() {
-        "Gateway" => "gateways.networking.istio.io",
-        "ServiceEntry" => "serviceentries.networking.istio.io",
-        "VirtualService" => "virtualservices.networking.istio.io",
-        "DestinationRule" => "destinationrules.networking.istio.io",
-        "WorkloadEntry" => "workloadentries.networking.istio.io",
-        "Sidecar" => "sidecars.networking.istio.io",
-        "AuthorizationPolicy" => "authorizationpolicies.security.istio.io",
-        kind => return [id.1.clone(), kind.to_lowercase(), id.2.clone()],
+/// As kubectl takes it: namespace, kind with its group, name. Two groups have a Gateway.
+fn deletion(id: &Id, object: &Object) -> [String; 3] {
+    let (kind, group) = (id.0.to_lowercase(), object.value["apiVersion"].as_str().unwrap_or_default());
+    // A policy is one of policies, a gateway one of gateways.
+    let stem = kind.strip_suffix('y').filter(|it| !it.ends_with(['a', 'e', 'o', 'u']));
+    let plural = stem.map_or_else(|| format!("{kind}s"), |it| format!("{it}ies"));
+    let kind = match group.split_once('/') {
+        Some((group, _)) if group.contains('.') => format!("{plural}.{group}"),
+        _ => kind,
     };
-    [id.1.clone(), kind.to_owned(), id.2.clone()]
+    [id.1.clone(), kind, id.2.clone()]
 }
 
 /// What a person must know of a step beside its commands.
