@@ -189,7 +189,8 @@ fn slug(placement: &Placement, phase: Option<Phase>) -> String {
 }
 
 fn compile_step(source: &Source, inputs: &Inputs, name: &str, text: String) -> Result<State, Box<Told>> {
-    let source = Source::new(format!("{name}/{}", source.name()), text.clone());
+    let file = source.name().rsplit('/').next().unwrap_or_default();
+    let source = Source::new(format!("{name}/{file}"), text.clone());
     let mut diags = Diagnostics::new();
     let Ok(mesh) = crate::compile(&source, inputs, &mut diags) else {
         let message = format!("the step `{name}` of the move has errors; they are told of its own topology");

@@ -187,16 +187,16 @@ fn comes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
 fn goes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
     match phase {
         Phase::Release => leads(id, object) || part == Part::Leaving && id.0 == "Deployment",
-        // Beside pods that stay, the gateways of a cluster without a share go before the routes that know shares.
-        Phase::Switch => part == Part::Staying && id.0 == "WorkloadEntry",
+        // The gateways of a cluster that has no share any more go before the routes that know shares.
+        Phase::Switch => matches!(part, Part::Staying | Part::Calling) && id.0 == "WorkloadEntry",
         Phase::Prepare | Phase::Open => false,
     }
 }
 
-/// Whether a route of before keeps calls from endpoints that are still there, and that of after does not.
-fn keeps_shares(old: &Object, new: &Object) -> bool {
+/// Whether a route leads to shares of a host, and the other to the whole of it.
+fn has_shares_beside(route: &Object, other: &Object) -> bool {
     let by_subset = |it: &Object| it.text.lines().any(|it| it.trim_start().starts_with("subset: "));
-    by_subset(old) && !by_subset(new)
+    by_subset(route) && !by_subset(other)
 }
 
 /// An object that is not the same before and after.
@@ -217,8 +217,10 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         // Whoever left is asked by nobody.
         ("ServiceEntry", _) if is_own(old) && !is_own(new) => new.clone(),
         ("ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => widened(old, new),
+        // Shares are there before the pods that have none yet, and until the gateways that have none any more are gone.
+        ("VirtualService", Part::Joining) if phase == Phase::Open && has_shares_beside(new, old) => new.clone(),
+        ("VirtualService", _) if phase == Phase::Switch && has_shares_beside(old, new) => old.clone(),
         _ if early => old.clone(),
-        ("VirtualService", Part::Staying) if phase == Phase::Switch && keeps_shares(old, new) => old.clone(),
         _ => new.clone(),
     }
 }
