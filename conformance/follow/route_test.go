@@ -1,5 +1,5 @@
 // Judges compiled cases through the code of Istio's own control plane; see conformance/README.md.
-package route
+package follow
 
 import (
 	"errors"
@@ -20,6 +20,8 @@ import (
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/simulation"
 	"istio.io/istio/pkg/log"
+
+	"meshlatch/conformance/topology"
 )
 
 // publicDNS is what the world outside says of the names of gateways.
@@ -66,22 +68,22 @@ func TestCases(t *testing.T) {
 }
 
 func judgeCase(r *report, dir string) {
-	topology, err := readTopology(filepath.Join(dir, "topology.yaml"))
+	topo, err := topology.Read(filepath.Join(dir, "topology.yaml"))
 	if err != nil {
 		r.judge("topology.yaml", err)
 		return
 	}
-	if old := topology.old(); old != "" {
-		fmt.Printf("skip  %s: today's control plane cannot speak for Istio %s of %s\n", r.name, topology.Clusters[old].Istio, old)
+	if old := topo.Old(); old != "" {
+		fmt.Printf("skip  %s: today's control plane cannot speak for Istio %s of %s\n", r.name, topo.Clusters[old].Istio, old)
 		return
 	}
-	serveDNS(r.t, topology)
-	alive, err := load(r.t, topology, dir, false)
+	serveDNS(r.t, topo)
+	alive, err := load(r.t, topo, dir, false)
 	if err != nil {
 		r.judge("out", err)
 		return
 	}
-	for _, name := range keys(alive.worlds) {
+	for _, name := range topology.Keys(alive.worlds) {
 		alive.worlds[name].validate(r)
 	}
 	alive.judgeCalls(r)
@@ -93,7 +95,7 @@ func judgeCase(r *report, dir string) {
 	if !alive.shared() {
 		return
 	}
-	dead, err := load(r.t, topology, dir, true)
+	dead, err := load(r.t, topo, dir, true)
 	if err != nil {
 		r.judge("out, with shared services dead", err)
 		return
@@ -102,9 +104,9 @@ func judgeCase(r *report, dir string) {
 }
 
 // load starts a control plane for every cluster that has a folder.
-func load(t *testing.T, topology *topology, dir string, dead bool) (*mesh, error) {
-	m := &mesh{topology: topology, worlds: map[string]*world{}}
-	for i, name := range keys(topology.Clusters) {
+func load(t *testing.T, topo *topology.Topology, dir string, dead bool) (*mesh, error) {
+	m := &mesh{topology: topo, worlds: map[string]*world{}}
+	for i, name := range topology.Keys(topo.Clusters) {
 		folder := filepath.Join(dir, "out", name)
 		if _, err := os.Stat(folder); err != nil {
 			continue
@@ -113,9 +115,9 @@ func load(t *testing.T, topology *topology, dir string, dead bool) (*mesh, error
 		if err != nil {
 			return nil, err
 		}
-		m.worlds[name] = makeWorld(t, topology, name, i, b, dead)
+		m.worlds[name] = makeWorld(t, topo, name, i, b, dead)
 		if p := m.worlds[name].entering; p != nil {
-			topology.Clusters[name].Ingress.ServiceAccount = p.account
+			topo.Clusters[name].Ingress.ServiceAccount = p.account
 		}
 	}
 	return m, nil
@@ -123,25 +125,22 @@ func load(t *testing.T, topology *topology, dir string, dead bool) (*mesh, error
 
 // shared says whether a service runs in several clusters.
 func (m *mesh) shared() bool {
-	return slices.ContainsFunc(keys(m.topology.Services), func(it string) bool { return len(m.topology.Services[it].Clusters) > 1 })
+	return slices.ContainsFunc(topology.Keys(m.topology.Services), func(it string) bool { return len(m.topology.Services[it].Clusters) > 1 })
 }
 
 // declared is a call of the topology, or one that a variable of a Deployment makes.
 type declared struct {
 	from    *pod
 	request request
-	callee  *service
+	callee  *topology.Service
 }
 
-func protocolOf(name string, p port) simulation.Protocol {
-	word := p.protocol
-	if word == "" {
-		word, _, _ = strings.Cut(name, "-")
-	}
-	switch strings.ToLower(word) {
-	case "grpc", "http2":
+// protocolOf is how a call to a port is simulated.
+func protocolOf(name string, p topology.Port) simulation.Protocol {
+	switch topology.ProtocolOf(name, p) {
+	case "GRPC", "GRPC-WEB", "HTTP2":
 		return simulation.HTTP2
-	case "http":
+	case "HTTP":
 		return simulation.HTTP
 	}
 	return simulation.TCP
@@ -152,12 +151,12 @@ var hostPort = regexp.MustCompile(`^(?:[a-z0-9]+://)?([a-z0-9][a-z0-9.-]*[a-z][a
 // declaredIn are the calls from a cluster.
 func (m *mesh) declaredIn(w *world) []declared {
 	var list []declared
-	add := func(from *pod, callee *service, host string, at any) {
-		name, p, found := callee.portOf(at)
+	add := func(from *pod, callee *topology.Service, host string, at any) {
+		name, p, found := callee.PortOf(at)
 		if strings.HasPrefix(name, "udp") {
 			return
 		}
-		it := declared{from, request{host, p.number, protocolOf(name, p)}, callee}
+		it := declared{from, request{host, p.Number, protocolOf(name, p)}, callee}
 		if !found { // it ends nowhere, and shall be seen to
 			it.request.port, _ = strconv.Atoi(fmt.Sprint(at))
 		}
@@ -169,12 +168,12 @@ func (m *mesh) declaredIn(w *world) []declared {
 		if p.gateway {
 			continue
 		}
-		for _, name := range keys(p.env) {
+		for _, name := range topology.Keys(p.env) {
 			found := hostPort.FindStringSubmatch(p.env[name])
 			if found == nil {
 				continue
 			}
-			if callee := m.topology.named(found[1], p.namespace); callee != nil {
+			if callee := m.topology.Named(found[1], p.namespace); callee != nil {
 				add(p, callee, found[1], found[2])
 			}
 		}
@@ -184,11 +183,11 @@ func (m *mesh) declaredIn(w *world) []declared {
 		for _, it := range p.service.Calls {
 			callee := m.topology.Services[it.Service]
 			if it.Port != nil || len(callee.Ports) == 1 {
-				add(p, callee, m.topology.host(callee, w.name), it.Port)
+				add(p, callee, m.topology.Host(callee, w.name), it.Port)
 				continue
 			}
-			for _, name := range keys(callee.Ports) {
-				add(p, callee, m.topology.host(callee, w.name), name)
+			for _, name := range topology.Keys(callee.Ports) {
+				add(p, callee, m.topology.Host(callee, w.name), name)
 			}
 		}
 	}
@@ -196,10 +195,10 @@ func (m *mesh) declaredIn(w *world) []declared {
 }
 
 func (m *mesh) judgeCalls(r *report) {
-	for _, name := range keys(m.worlds) {
+	for _, name := range topology.Keys(m.worlds) {
 		w := m.worlds[name]
 		for _, it := range m.declaredIn(w) {
-			want := m.topology.answers(it.callee, name)
+			want := m.topology.Answers(it.callee, name)
 			got, err := m.call(w.proxyOf(it.from), it.request)
 			if err == nil {
 				err = m.compare(name, want, got)
@@ -210,11 +209,11 @@ func (m *mesh) judgeCalls(r *report) {
 }
 
 // compare says in what an outcome differs from what is meant.
-func (m *mesh) compare(caller string, want answer, got outcome) error {
+func (m *mesh) compare(caller string, want topology.Answer, got outcome) error {
 	if got.String() != want.String() {
 		return fmt.Errorf("got %s", got)
 	}
-	for _, owner := range keys(got.addresses) {
+	for _, owner := range topology.Keys(got.addresses) {
 		var tiers [][]string
 		for _, tier := range got.addresses[owner] {
 			if tier != nil {
@@ -222,7 +221,7 @@ func (m *mesh) compare(caller string, want answer, got outcome) error {
 			}
 		}
 		var expected [][]string
-		addresses := m.topology.addresses(owner, caller)
+		addresses := m.topology.Addresses(owner, caller)
 		if m.topology.Clusters[owner].Gateway.Balance == "failover" && m.topology.Clusters[owner].Gateway.From[caller] == nil {
 			for _, it := range addresses {
 				expected = append(expected, []string{it})
@@ -256,17 +255,17 @@ func spelled(tiers [][]string) string {
 
 // judgeIngress lets requests enter at the gateways that serve the outside.
 func (m *mesh) judgeIngress(r *report) {
-	for _, key := range keys(m.topology.Ingress) {
+	for _, key := range topology.Keys(m.topology.Ingress) {
 		i := m.topology.Ingress[key]
 		callee := m.topology.Services[i.Service]
-		for _, name := range m.topology.serving(i) {
+		for _, name := range m.topology.Serving(i) {
 			w := m.worlds[name]
 			if w == nil {
 				continue
 			}
-			want := m.topology.answers(callee, name)
-			for _, host := range i.Hosts.or("*") {
-				for _, path := range i.Paths.or("/") {
+			want := m.topology.Answers(callee, name)
+			for _, host := range i.Hosts.Or("*") {
+				for _, path := range i.Paths.Or("/") {
 					got, err := m.enter(w, i, callee, some(host), path)
 					if err == nil {
 						err = m.compare(name, want, got)
@@ -278,14 +277,6 @@ func (m *mesh) judgeIngress(r *report) {
 	}
 }
 
-// or are the names, or one if there are none.
-func (n names) or(one string) names {
-	if len(n) == 0 {
-		return names{one}
-	}
-	return n
-}
-
 // some is a host that a pattern matches.
 func some(pattern string) string {
 	if pattern == "*" {
@@ -294,7 +285,7 @@ func some(pattern string) string {
 	return strings.Replace(pattern, "*", "any", 1)
 }
 
-func (m *mesh) enter(w *world, i *ingress, callee *service, host, path string) (got outcome, err error) {
+func (m *mesh) enter(w *world, i *topology.Ingress, callee *topology.Service, host, path string) (got outcome, err error) {
 	if w.entering == nil {
 		return got, errors.New("no gateway serves the outside")
 	}
@@ -311,7 +302,7 @@ func (m *mesh) enter(w *world, i *ingress, callee *service, host, path string) (
 			return got, fmt.Errorf("no redirect from port 80: %v", err)
 		}
 	}
-	name, at, found := callee.portOf(i.Port)
+	name, at, found := callee.PortOf(i.Port)
 	if !found {
 		return got, fmt.Errorf("no port %v", i.Port)
 	}
@@ -345,13 +336,13 @@ func (m *mesh) knock(p *proxy, w *world, number int, host, path string, secure b
 // judgeExternals calls what is outside, by who declared it and, where only what is known may leave,
 // by who did not.
 func (m *mesh) judgeExternals(r *report) {
-	for _, key := range keys(m.topology.Externals) {
+	for _, key := range topology.Keys(m.topology.Externals) {
 		x := m.topology.Externals[key]
-		for _, name := range keys(m.worlds) {
+		for _, name := range topology.Keys(m.worlds) {
 			w := m.worlds[name]
 			calling := map[string]bool{}
 			for _, it := range x.Callers {
-				if s := m.topology.Services[it]; slices.Contains(m.topology.hosted(s), name) {
+				if s := m.topology.Services[it]; slices.Contains(m.topology.Hosted(s), name) {
 					calling[s.Namespace] = true
 				}
 			}
@@ -362,7 +353,7 @@ func (m *mesh) judgeExternals(r *report) {
 				}
 				asked[p.namespace] = true
 				for _, host := range x.Hosts {
-					for _, portName := range keys(x.Ports) {
+					for _, portName := range topology.Keys(x.Ports) {
 						m.judgeExternal(r, w, p, host, portName, x.Ports[portName], calling[p.namespace])
 					}
 				}
@@ -371,19 +362,19 @@ func (m *mesh) judgeExternals(r *report) {
 	}
 }
 
-func (m *mesh) judgeExternal(r *report, w *world, p *pod, host, name string, at port, allowed bool) {
+func (m *mesh) judgeExternal(r *report, w *world, p *pod, host, name string, at topology.Port, allowed bool) {
 	sidecar := w.proxyOf(p)
 	address := "203.0.113.200"
 	if known := sidecar.resolve(host); len(known) > 0 {
 		address = known[0]
 	}
-	c := simulation.Call{Address: address, Port: at.number, Protocol: protocolOf(name, at), CallMode: simulation.CallModeOutbound, HostHeader: some(host)}
+	c := simulation.Call{Address: address, Port: at.Number, Protocol: protocolOf(name, at), CallMode: simulation.CallModeOutbound, HostHeader: some(host)}
 	if c.Protocol == simulation.TCP {
 		c.TLS, c.Protocol = simulation.TLS, simulation.HTTP
 	}
 	destinations, _, err := sidecar.run(c)
-	want := fmt.Sprintf("outbound|%d||%s", at.number, host)
-	what := fmt.Sprintf("%s/%s -> %s:%d outside", w.name, p.namespace, host, at.number)
+	want := fmt.Sprintf("outbound|%d||%s", at.Number, host)
+	what := fmt.Sprintf("%s/%s -> %s:%d outside", w.name, p.namespace, host, at.Number)
 	switch known := err == nil && destinations[0].cluster == want; {
 	case allowed && !known:
 		r.judge(what, fmt.Errorf("got %v %v", destinations, err))
@@ -399,7 +390,7 @@ func (m *mesh) judgeExternal(r *report, w *world, p *pod, host, name string, at 
 // judgeUndeclared tries every call between clusters that nobody in a namespace declares.
 func (m *mesh) judgeUndeclared(r *report) {
 	tried, passed := 0, 0
-	for _, name := range keys(m.worlds) {
+	for _, name := range topology.Keys(m.worlds) {
 		w := m.worlds[name]
 		asked := map[string]bool{}
 		for _, p := range w.pods {
@@ -407,16 +398,16 @@ func (m *mesh) judgeUndeclared(r *report) {
 				continue
 			}
 			asked[p.namespace] = true
-			for _, key := range keys(m.topology.Services) {
+			for _, key := range topology.Keys(m.topology.Services) {
 				s := m.topology.Services[key]
-				from := func(it caller) bool { return it.cluster == name && it.namespace == p.namespace }
-				if slices.Contains(m.topology.hosted(s), name) || slices.ContainsFunc(m.topology.callers(s), from) {
+				from := func(it topology.Caller) bool { return it.Cluster == name && it.Namespace == p.namespace }
+				if slices.Contains(m.topology.Hosted(s), name) || slices.ContainsFunc(m.topology.Callers(s), from) {
 					continue
 				}
-				for _, host := range []string{m.topology.globalHost(s), s.localHost()} {
-					for _, portName := range keys(s.Ports) {
+				for _, host := range []string{m.topology.GlobalHost(s), s.LocalHost()} {
+					for _, portName := range topology.Keys(s.Ports) {
 						tried++
-						q := request{host, s.Ports[portName].number, protocolOf(portName, s.Ports[portName])}
+						q := request{host, s.Ports[portName].Number, protocolOf(portName, s.Ports[portName])}
 						if got, err := m.call(w.proxyOf(p), q); err == nil {
 							r.judge(fmt.Sprintf("%s/%s -> %s undeclared", name, p.namespace, q), fmt.Errorf("%s answers", got))
 							continue
@@ -434,7 +425,7 @@ func (m *mesh) judgeUndeclared(r *report) {
 
 // judgeGateways knocks at every east-west gateway with the names of all services.
 func (m *mesh) judgeGateways(r *report) {
-	for _, name := range keys(m.worlds) {
+	for _, name := range topology.Keys(m.worlds) {
 		w := m.worlds[name]
 		if w.crossing == nil {
 			continue
@@ -445,13 +436,13 @@ func (m *mesh) judgeGateways(r *report) {
 			continue
 		}
 		var open, closed int
-		for _, key := range keys(m.topology.Services) {
+		for _, key := range topology.Keys(m.topology.Services) {
 			it := m.topology.Services[key]
-			called := m.topology.calledFromAfar(it, name)
-			for _, host := range []string{m.topology.globalHost(it), it.localHost()} {
-				for _, portName := range keys(it.Ports) {
-					for _, subset := range append([]string{""}, keys(m.topology.Clusters)...) {
-						sni := fmt.Sprintf("outbound_.%d_.%s_.%s", it.Ports[portName].number, subset, host)
+			called := m.topology.CalledFromAfar(it, name)
+			for _, host := range []string{m.topology.GlobalHost(it), it.LocalHost()} {
+				for _, portName := range topology.Keys(it.Ports) {
+					for _, subset := range append([]string{""}, topology.Keys(m.topology.Clusters)...) {
+						sni := fmt.Sprintf("outbound_.%d_.%s_.%s", it.Ports[portName].Number, subset, host)
 						let := w.letsIn(sni)
 						if let && !called && m.topology.Moving == nil {
 							r.judge(name+", east-west gateway", fmt.Errorf("it lets in %s, which nobody calls from another cluster", sni))
@@ -482,13 +473,13 @@ func (w *world) letsIn(sni string) bool {
 
 // judgePolicies knocks at every pod: without TLS, and with the identity of everybody in the mesh.
 func (m *mesh) judgePolicies(r *report) {
-	for _, name := range keys(m.worlds) {
+	for _, name := range topology.Keys(m.worlds) {
 		w := m.worlds[name]
 		for _, p := range w.pods {
 			if p.gateway || p.service == nil {
 				continue
 			}
-			for _, portName := range keys(p.service.Ports) {
+			for _, portName := range topology.Keys(p.service.Ports) {
 				m.judgePolicy(r, w, p, portName)
 			}
 		}
@@ -501,8 +492,8 @@ func (m *mesh) judgePolicy(r *report, w *world, p *pod, portName string) {
 		return
 	}
 	protocol := protocolOf(portName, s.Ports[portName])
-	u := upstream{address: p.addresses[0], port: s.targetOn(p, portName)}
-	what := fmt.Sprintf("%s, pod of %s:%d", w.name, s.key, u.port)
+	u := upstream{address: p.addresses[0], port: targetOn(s, p, portName)}
+	what := fmt.Sprintf("%s, pod of %s:%d", w.name, s.Key, u.port)
 	if err := w.arrive(u, protocol); err == nil {
 		r.judge(what, errors.New("it is reached without TLS"))
 	}
@@ -510,14 +501,14 @@ func (m *mesh) judgePolicy(r *report, w *world, p *pod, portName string) {
 	if m.topology.Mesh.Authorization != "declared" {
 		return
 	}
-	callers := slices.DeleteFunc(m.topology.callers(s), func(it caller) bool { return !m.topology.reaches(it, s, w.name) })
+	callers := slices.DeleteFunc(m.topology.Callers(s), func(it topology.Caller) bool { return !m.topology.Reaches(it, s, w.name) })
 	admitted, denied := 0, 0
-	for _, key := range keys(m.topology.Services) {
+	for _, key := range topology.Keys(m.topology.Services) {
 		it := m.topology.Services[key]
-		for _, cluster := range keys(m.topology.Clusters) {
-			client := caller{cluster, it.Namespace, it.ServiceAccount, it}
-			u.client = m.topology.identity(client)
-			may, err := m.topology.known(callers, client), w.arrive(u, protocol)
+		for _, cluster := range topology.Keys(m.topology.Clusters) {
+			client := topology.Caller{Cluster: cluster, Namespace: it.Namespace, Account: it.ServiceAccount, Service: it}
+			u.client = m.topology.Identity(client)
+			may, err := m.topology.Known(callers, client), w.arrive(u, protocol)
 			switch {
 			case may && err != nil:
 				r.judge(what, err)
@@ -536,8 +527,8 @@ func (m *mesh) judgePolicy(r *report, w *world, p *pod, portName string) {
 }
 
 // targetOn is the number of a port on a pod.
-func (s *service) targetOn(p *pod, name string) int {
-	target := s.Ports[name].target
+func targetOn(s *topology.Service, p *pod, name string) int {
+	target := s.Ports[name].Target
 	if number, err := strconv.Atoi(target); err == nil {
 		return number
 	}
@@ -553,15 +544,15 @@ func (s *service) targetOn(p *pod, name string) int {
 // passed over, the others come in the same order, and a gateway that nobody is left behind ends the
 // call: it knows no other gateway.
 func (m *mesh) judgeDead(r *report) {
-	for _, name := range keys(m.worlds) {
+	for _, name := range topology.Keys(m.worlds) {
 		w := m.worlds[name]
 		for _, it := range m.declaredIn(w) {
-			if len(m.topology.hosted(it.callee)) < 2 {
+			if len(m.topology.Hosted(it.callee)) < 2 {
 				continue
 			}
-			want := m.topology.answers(it.callee, name).without(name)
+			want := m.topology.Answers(it.callee, name).Without(name)
 			what := fmt.Sprintf("%s/%s -> %s, dead", name, it.from.name, it.request)
-			if len(want.tiers) > 0 {
+			if len(want.Tiers) > 0 {
 				m.toGateway = true
 				got, err := m.call(w.proxyOf(it.from), it.request)
 				if err == nil {
@@ -583,12 +574,12 @@ func (m *mesh) judgeDead(r *report) {
 }
 
 // serveDNS answers for the names of gateways, on this machine only.
-func serveDNS(t *testing.T, topology *topology) {
+func serveDNS(t *testing.T, topo *topology.Topology) {
 	publicDNS = map[string]string{}
-	for _, name := range keys(topology.Clusters) {
-		g := topology.Clusters[name].Gateway
+	for _, name := range topology.Keys(topo.Clusters) {
+		g := topo.Clusters[name].Gateway
 		all := slices.Clone(g.Address)
-		for _, from := range keys(g.From) {
+		for _, from := range topology.Keys(g.From) {
 			all = append(all, g.From[from]...)
 		}
 		for _, it := range all {

@@ -1,5 +1,5 @@
 // An Envoy as its control plane configures it: of a pod, or of a gateway.
-package route
+package follow
 
 import (
 	"fmt"

@@ -1,5 +1,5 @@
 // A call from its caller to the pods that answer it, hop by hop.
-package route
+package follow
 
 import (
 	"errors"
@@ -15,11 +15,13 @@ import (
 
 	"istio.io/istio/pilot/pkg/networking/util"
 	"istio.io/istio/pilot/pkg/simulation"
+
+	"meshlatch/conformance/topology"
 )
 
 // mesh is all clusters of a case.
 type mesh struct {
-	topology  *topology
+	topology  *topology.Topology
 	worlds    map[string]*world
 	toGateway bool // calls are followed as far as gateways only
 }
@@ -41,7 +43,7 @@ var (
 
 // outcome is who answers, and which addresses of gateways were tried, by cluster, in their order.
 type outcome struct {
-	answer
+	topology.Answer
 	addresses map[string][][]string
 }
 
@@ -87,16 +89,16 @@ func (m *mesh) split(p *proxy, destinations []destination, protocol simulation.P
 			return got, err
 		}
 		if len(destinations) == 1 {
-			got.tiers = tiers
+			got.Tiers = tiers
 			return got, nil
 		}
 		if len(tiers) != 1 || len(tiers[0]) != 1 {
-			return got, fmt.Errorf("the share %s has %s", it.cluster, answer{tiers: tiers})
+			return got, fmt.Errorf("the share %s has %s", it.cluster, topology.Answer{Tiers: tiers})
 		}
-		if got.shares == nil {
-			got.shares = map[string]int{}
+		if got.Shares == nil {
+			got.Shares = map[string]int{}
 		}
-		got.shares[tiers[0][0]] += it.share
+		got.Shares[tiers[0][0]] += it.share
 	}
 	return got, nil
 }

@@ -1,5 +1,5 @@
 // One control plane a cluster: what its bundle holds, and what a cluster would add to that by itself.
-package route
+package follow
 
 import (
 	"fmt"
@@ -25,6 +25,8 @@ import (
 	istiocluster "istio.io/istio/pkg/cluster"
 	meshes "istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/config/mesh/meshwatcher"
+
+	"meshlatch/conformance/topology"
 )
 
 // world is a cluster with its control plane.
@@ -32,7 +34,7 @@ type world struct {
 	t        *testing.T
 	name     string
 	index    int
-	topology *topology
+	topology *topology.Topology
 	bundle   *bundle
 	plane    *xds.FakeDiscoveryServer
 	pods     []*pod
@@ -52,7 +54,7 @@ type pod struct {
 	env       map[string]string
 	ports     []corev1.ContainerPort
 	gateway   bool
-	service   *service
+	service   *topology.Service
 	dead      bool // it answers nobody; its callers are not told of it
 }
 
@@ -62,8 +64,8 @@ func (p *pod) selectedBy(namespace string, selector map[string]string) bool {
 
 // makeWorld starts a cluster's control plane. With `dead`, no pod of a service that several clusters
 // run answers; what they call they still do.
-func makeWorld(t *testing.T, topology *topology, name string, index int, b *bundle, dead bool) *world {
-	w := &world{t: t, name: name, index: index, topology: topology, bundle: b, proxies: map[string]*proxy{}}
+func makeWorld(t *testing.T, topo *topology.Topology, name string, index int, b *bundle, dead bool) *world {
+	w := &world{t: t, name: name, index: index, topology: topo, bundle: b, proxies: map[string]*proxy{}}
 	configs := slices.Clone(b.configs)
 	if w.spec().Gateway.API == "gateway-api" {
 		class := &k8s.GatewayClass{ObjectMeta: metav1.ObjectMeta{Name: "istio"}}
@@ -78,7 +80,7 @@ func makeWorld(t *testing.T, topology *topology, name string, index int, b *bund
 	w.elsewhere()
 	w.addressesOfTheGateway()
 	for _, p := range w.pods {
-		p.dead = dead && p.service != nil && len(topology.hosted(p.service)) > 1
+		p.dead = dead && p.service != nil && len(topo.Hosted(p.service)) > 1
 		w.objects = append(w.objects, w.podObject(p))
 	}
 	for i, s := range b.services {
@@ -115,7 +117,7 @@ func makeWorld(t *testing.T, topology *topology, name string, index int, b *bund
 	return w
 }
 
-func (w *world) spec() *clusterSpec { return w.topology.Clusters[w.name] }
+func (w *world) spec() *topology.Cluster { return w.topology.Clusters[w.name] }
 
 func (w *world) newPod(namespace, name string) *pod {
 	n := len(w.pods) + 2
@@ -156,7 +158,7 @@ func (w *world) deploy(d *appsv1.Deployment) {
 			p.ports = append(p.ports, it)
 		}
 	}
-	for _, key := range keys(w.topology.Services) {
+	for _, key := range topology.Keys(w.topology.Services) {
 		s := w.topology.Services[key]
 		if !p.gateway && p.selectedBy(s.Namespace, s.Selector) {
 			p.service = s
@@ -211,8 +213,8 @@ func (w *world) managedGateway() {
 // foreignIngress stands for a gateway that the cluster has from elsewhere.
 func (w *world) foreignIngress() {
 	serves := false
-	for _, key := range keys(w.topology.Ingress) {
-		serves = serves || slices.Contains(w.topology.serving(w.topology.Ingress[key]), w.name)
+	for _, key := range topology.Keys(w.topology.Ingress) {
+		serves = serves || slices.Contains(w.topology.Serving(w.topology.Ingress[key]), w.name)
 	}
 	if !serves || w.entering != nil || w.spec().Ingress.Selector == nil {
 		return
@@ -231,9 +233,9 @@ func (w *world) foreignIngress() {
 
 // elsewhere makes the Services and pods that the topology says come from elsewhere.
 func (w *world) elsewhere() {
-	for _, key := range keys(w.topology.Services) {
+	for _, key := range topology.Keys(w.topology.Services) {
 		s := w.topology.Services[key]
-		if !slices.Contains(w.topology.hosted(s), w.name) {
+		if !slices.Contains(w.topology.Hosted(s), w.name) {
 			continue
 		}
 		if slices.ContainsFunc(w.pods, func(p *pod) bool { return p.selectedBy(s.Namespace, s.Selector) }) {
@@ -248,19 +250,19 @@ func (w *world) elsewhere() {
 			p.labels[name] = value
 		}
 		var ports []corev1.ServicePort
-		for i, name := range keys(s.Ports) {
+		for i, name := range topology.Keys(s.Ports) {
 			it := s.Ports[name]
 			protocol := corev1.ProtocolTCP
 			if strings.HasPrefix(name, "udp") {
 				protocol = corev1.ProtocolUDP
 			}
-			target := intstr.Parse(it.target)
+			target := intstr.Parse(it.Target)
 			container := corev1.ContainerPort{ContainerPort: target.IntVal, Protocol: protocol}
 			if target.Type == intstr.String {
-				container.Name, container.ContainerPort = it.target, int32(18000+i)
+				container.Name, container.ContainerPort = it.Target, int32(18000+i)
 			}
 			p.ports = append(p.ports, container)
-			ports = append(ports, corev1.ServicePort{Name: name, Port: int32(it.number), TargetPort: target, Protocol: protocol})
+			ports = append(ports, corev1.ServicePort{Name: name, Port: int32(it.Number), TargetPort: target, Protocol: protocol})
 		}
 		if w.service(s.Namespace, s.Name) == nil && len(ports) > 0 {
 			made := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace}}
@@ -403,7 +405,7 @@ func (w *world) namespaces() []runtime.Object {
 		}
 	}
 	var list []runtime.Object
-	for _, name := range keys(all) {
+	for _, name := range topology.Keys(all) {
 		list = append(list, all[name])
 	}
 	return list
@@ -423,11 +425,11 @@ func (w *world) node() runtime.Object {
 // reached finds the cluster whose gateway listens at an address, as a caller of `from` sees it, and
 // the port of its pods that the connection comes to.
 func reached(worlds map[string]*world, from, address string, number int) (*world, int, error) {
-	for _, name := range keys(worlds) {
+	for _, name := range topology.Keys(worlds) {
 		w := worlds[name]
 		g := w.spec().Gateway
 		known := func(it string) bool { return it == address || publicDNS[it] == address }
-		if name == from || !slices.ContainsFunc(w.topology.addresses(name, from), known) {
+		if name == from || !slices.ContainsFunc(w.topology.Addresses(name, from), known) {
 			if name != from && slices.ContainsFunc(g.Address, known) {
 				return nil, 0, fmt.Errorf("%s is not the address of %s for callers of %s", address, name, from)
 			}

@@ -1,5 +1,5 @@
 // What `istioctl validate` and `istioctl analyze` say to a bundle.
-package route
+package follow
 
 import (
 	"errors"
@@ -13,6 +13,8 @@ import (
 	"istio.io/istio/pkg/config/analysis/local"
 	"istio.io/istio/pkg/config/resource"
 	"istio.io/istio/pkg/config/schema/collections"
+
+	"meshlatch/conformance/topology"
 )
 
 // expected are messages that we know and want, each with its reason.
@@ -105,7 +107,7 @@ func (w *world) onItsNetwork() error {
 			said["the label of its Service"] = s.Labels[label]
 		}
 	}
-	for _, who := range keys(said) {
+	for _, who := range topology.Keys(said) {
 		if said[who] != w.spec().Network {
 			return fmt.Errorf("%q is that of %s, not %s", said[who], who, w.spec().Network)
 		}
@@ -116,7 +118,7 @@ func (w *world) onItsNetwork() error {
 func (w *world) analyze() ([]string, error) {
 	analyzer := local.NewIstiodAnalyzer(analyzers.AllCombined(), resource.Namespace(""), resource.Namespace(systemNamespace), nil)
 	var files []local.ReaderSource
-	for _, path := range keys(w.bundle.texts) {
+	for _, path := range topology.Keys(w.bundle.texts) {
 		files = append(files, local.ReaderSource{Name: path, Reader: strings.NewReader(w.bundle.texts[path])})
 	}
 	if err := analyzer.AddReaderKubeSource(files); err != nil {

@@ -1,6 +1,6 @@
 // A cluster's folder as the cluster would have it: the objects that are applied, and what Istio's own
 // charts make of the install files.
-package route
+package follow
 
 import (
 	"bytes"

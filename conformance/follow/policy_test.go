@@ -1,5 +1,5 @@
 // What the filters of an AuthorizationPolicy say to a connection.
-package route
+package follow
 
 import (
 	"fmt"
