@@ -1,0 +1,97 @@
+// Package report counts what was judged and prints a line for each.
+package report
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"text/tabwriter"
+)
+
+// Report is what was judged, by case. It may be used from several goroutines.
+type Report struct {
+	out   io.Writer
+	mutex sync.Mutex
+	order []string
+	cases map[string]*count
+}
+
+type count struct{ passed, failed, skipped int }
+
+// New makes a report that prints its lines as they come.
+func New(out io.Writer) *Report {
+	return &Report{out: out, cases: map[string]*count{}}
+}
+
+// Case is the part of a report that belongs to one case.
+type Case struct {
+	report *Report
+	name   string
+}
+
+// Case opens the part of a case.
+func (r *Report) Case(name string) *Case {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.cases[name] == nil {
+		r.order = append(r.order, name)
+		r.cases[name] = &count{}
+	}
+	return &Case{r, name}
+}
+
+func (c *Case) add(word, what string, note any, to func(*count) *int) {
+	c.report.mutex.Lock()
+	defer c.report.mutex.Unlock()
+	*to(c.report.cases[c.name])++
+	line := fmt.Sprintf("%-5s %s: %s", word, c.name, what)
+	if note != nil {
+		line += fmt.Sprintf(": %v", note)
+	}
+	fmt.Fprintln(c.report.out, line)
+}
+
+// Judge counts one judgement; an error fails it.
+func (c *Case) Judge(what string, err error) {
+	if err != nil {
+		c.add("FAIL", what, err, func(n *count) *int { return &n.failed })
+		return
+	}
+	c.add("ok", what, nil, func(n *count) *int { return &n.passed })
+}
+
+// Skip counts what could not be judged, and says why.
+func (c *Case) Skip(what, why string) {
+	c.add("skip", what, why, func(n *count) *int { return &n.skipped })
+}
+
+// Progress says what is going on, and counts nothing.
+func (c *Case) Progress(format string, arguments ...any) {
+	c.report.mutex.Lock()
+	defer c.report.mutex.Unlock()
+	fmt.Fprintf(c.report.out, "      %s: %s\n", c.name, fmt.Sprintf(format, arguments...))
+}
+
+// Failed says how many judgements of the case failed so far.
+func (c *Case) Failed() int {
+	c.report.mutex.Lock()
+	defer c.report.mutex.Unlock()
+	return c.report.cases[c.name].failed
+}
+
+// Table prints a line for each case, then the sum, and says whether nothing failed.
+func (r *Report) Table() bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var all count
+	t := tabwriter.NewWriter(r.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\ncase\tpassed\tfailed\tskipped")
+	for _, name := range r.order {
+		it := r.cases[name]
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", name, it.passed, it.failed, it.skipped)
+		all.passed, all.failed, all.skipped = all.passed+it.passed, all.failed+it.failed, all.skipped+it.skipped
+	}
+	_ = t.Flush()
+	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", all.passed, all.failed, all.skipped)
+	return all.failed == 0
+}

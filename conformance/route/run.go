@@ -1,0 +1,35 @@
+// A case from the first cluster to the last judgement.
+package route
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"meshlatch/conformance/report"
+)
+
+// Run opens a case, judges it, and closes it.
+func Run(ctx context.Context, settings Settings, c *report.Case, dir string, wait bool) error {
+	if err := os.MkdirAll(settings.Logs, 0o755); err != nil {
+		return err
+	}
+	w, err := Open(ctx, settings, c, dir)
+	if w != nil {
+		defer w.Close()
+	}
+	c.Judge("every cluster comes up as its runbook says", err)
+	if err == nil {
+		w.judge(ctx)
+	}
+	if wait {
+		fmt.Println("the clusters run until interrupted")
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
+
+// judge makes every call that the case tells something about. What harms the clusters comes last.
+func (w *World) judge(ctx context.Context) {
+	w.judgeCalls(ctx)
+}
