@@ -1,7 +1,7 @@
 """Checks one part of a generated tree; trees.sh calls it.
 
   trees.py objects CLUSTER_DIR PRINTED   objects in the files that
-        kustomization.yaml lists == objects that `kubectl kustomize` printed
+        kustomization.yaml lists == objects that kustomize printed
   trees.py blocks DIR TO                 writes the sh blocks of every *.md under
         DIR, those of one file together, to scripts in the folder TO
   trees.py load DIR                      every *.yaml under DIR loads

@@ -4,9 +4,11 @@
 #   eval "$(sh tools.sh env)"; sh trees.sh DIR...
 #
 # Each DIR has DIR/<cluster>/kustomization.yaml for one or more clusters.
-#   build       kubectl kustomize DIR/<cluster> succeeds, and printed the same
-#               objects, with the same content, as the files listed under
-#               resources have
+#   build       kubectl kustomize of each folder below DIR/<cluster> that has a
+#               kustomization.yaml succeeds, and printed the same objects, with
+#               the same content, as the files listed under resources have; so
+#               does the program kustomize ($KUSTOMIZE, else one on PATH), if
+#               there is one
 #   yaml        every *.yaml file under DIR loads in PyYAML
 #   scripts     every *.sh file under DIR, and the sh blocks of every *.md file,
 #               pass shellcheck -s sh and dash -n
@@ -15,6 +17,7 @@
 
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 python=${TOOLS_PY:-python3}
+kustomize=${KUSTOMIZE:-$(command -v kustomize || :)}
 passed=0
 failed=0
 
@@ -45,18 +48,20 @@ report() {
     fi
 }
 
-build() { # CLUSTER_DIR
-    if ! timeout 120 kubectl kustomize "$1" >"$tmp/printed.yaml" 2>"$tmp/err"; then
-        echo "kubectl kustomize failed:"
+build() { # FOLDER PROGRAM...
+    folder=$1
+    shift
+    if ! timeout 120 "$@" "$folder" >"$tmp/printed.yaml" 2>"$tmp/err"; then
+        echo "$* failed:"
         cat "$tmp/err"
         return 1
     fi
     if [ -s "$tmp/err" ]; then # a warning, such as of a deprecated field
-        echo "kubectl kustomize warned:"
+        echo "$* warned:"
         cat "$tmp/err"
         return 1
     fi
-    "$python" "$here/trees.py" objects "$1" "$tmp/printed.yaml"
+    "$python" "$here/trees.py" objects "$folder" "$tmp/printed.yaml"
 }
 
 scripts() { # DIR
@@ -80,8 +85,16 @@ for dir; do
         cluster=${cluster%/}
         [ -d "$cluster" ] || continue
         clusters=$((clusters + 1))
-        build "$cluster" >"$tmp/out" 2>&1
-        report $? "build $cluster"
+        # The cluster's own is looked at even if it is missing.
+        { echo "$cluster/kustomization.yaml"; find "$cluster" -mindepth 2 -name kustomization.yaml | sort; } >"$tmp/kustomizations"
+        while IFS= read -r file; do
+            folder=${file%/kustomization.yaml}
+            build "$folder" kubectl kustomize </dev/null >"$tmp/out" 2>&1
+            report $? "build $folder"
+            [ -n "$kustomize" ] || continue
+            build "$folder" "$kustomize" build </dev/null >"$tmp/out" 2>&1
+            report $? "kustomize build $folder"
+        done <"$tmp/kustomizations"
     done
     if [ "$clusters" -eq 0 ]; then
         echo "no cluster directory" >"$tmp/out"

@@ -36,6 +36,8 @@ type Spec struct {
 	Istio string
 	// Upstream is the DNS server of the world outside.
 	Upstream netip.Addr
+	// NoNode leaves the cluster without a node, kubelet and kube-proxy: pods are made, and wait.
+	NoNode bool
 }
 
 // Cluster is a running cluster.
@@ -44,7 +46,7 @@ type Cluster struct {
 	Kubeconfig string
 	Client     kubernetes.Interface
 
-	dir     string // its files, gone with the sandbox
+	dir     string // its files
 	node    *node
 	config  *rest.Config
 	kubelet *kubelet
@@ -52,16 +54,27 @@ type Cluster struct {
 	started []*exec.Cmd
 }
 
-const token = "meshlatch"
+const (
+	token = "meshlatch"
+	// clusters is the folder of all clusters' files, gone with the sandbox.
+	clusters = "/run/clusters"
+)
 
 // Start starts a cluster and returns when its API server is ready.
 func Start(ctx context.Context, spec Spec) (*Cluster, error) {
-	c := &Cluster{Spec: spec, dir: filepath.Join("/run/clusters", spec.Name)}
+	c := &Cluster{Spec: spec}
 	ctx, c.stop = context.WithCancel(ctx)
-	if err := errors.Join(os.MkdirAll(c.dir, 0o755), os.MkdirAll(spec.Logs, 0o755)); err != nil {
+	if err := errors.Join(os.MkdirAll(clusters, 0o755), os.MkdirAll(spec.Logs, 0o755)); err != nil {
 		return nil, err
 	}
+	// A new folder each time: clients remember certificates by their paths.
 	var err error
+	if c.dir, err = os.MkdirTemp(clusters, spec.Name+"-"); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(c.dir, 0o755); err != nil {
+		return nil, err
+	}
 	if c.node, err = makeNode("node-"+spec.Name, spec.Number, spec.Pods); err != nil {
 		return nil, err
 	}
@@ -83,6 +96,9 @@ func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, fmt.Errorf("%s: kube-apiserver does not become ready: %w", spec.Name, err)
+	}
+	if spec.NoNode {
+		return c, nil
 	}
 	return c, c.join(ctx)
 }
@@ -120,10 +136,13 @@ func (c *Cluster) controlPlane() error {
 			"--token-auth-file=" + in("tokens.csv"), "--authorization-mode=RBAC", "--allow-privileged=true"},
 		// Nobody but us says how the node is: without its controller nothing is evicted while we are busy.
 		{"kube-controller-manager", "--kubeconfig=" + c.Kubeconfig, "--service-account-private-key-file=" + in("sa.key"),
-			"--root-ca-file=" + in("ca.crt"), "--leader-elect=false", "--controllers=*,-node-lifecycle-controller,-node-ipam-controller"},
+			"--root-ca-file=" + in("ca.crt"), "--kube-api-qps=200", "--kube-api-burst=400", "--leader-elect=false", "--controllers=*,-node-lifecycle-controller,-node-ipam-controller"},
 		{"kube-proxy", "--kubeconfig=" + c.Kubeconfig, "--hostname-override=" + c.node.namespace, "--proxy-mode=iptables",
 			"--iptables-min-sync-period=200ms", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s",
 			"--conntrack-tcp-timeout-close-wait=0s"},
+	}
+	if c.NoNode {
+		programs = programs[:len(programs)-1]
 	}
 	for _, it := range programs {
 		if err := c.start(it[0], it[1:]...); err != nil {
@@ -163,11 +182,14 @@ func (c *Cluster) ready(ctx context.Context) error {
 
 // Stop ends everything that the cluster runs.
 func (c *Cluster) Stop() {
-	c.kubelet.end()
+	if c.kubelet != nil {
+		c.kubelet.end()
+	}
 	c.stop()
 	for _, it := range c.started {
 		_ = syscall.Kill(-it.Process.Pid, syscall.SIGKILL)
 	}
+	_ = os.RemoveAll(c.dir)
 	_ = run("ip", "netns", "del", c.node.namespace)
 	_ = run("ip", "link", "del", fmt.Sprintf("up%d", c.Number))
 }

@@ -201,6 +201,9 @@ func covers(some, all map[string]string) bool {
 
 // trust has meshlatch make the certificates of all clusters.
 func (w *World) trust() error {
+	if err := os.RemoveAll(authority); err != nil {
+		return err
+	}
 	out, err := exec.Command(w.Meshlatch, "certs", filepath.Join(w.Dir, "topology.yaml"), "--to", authority).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("meshlatch certs: %w: %s", err, out)
