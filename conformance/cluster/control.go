@@ -84,7 +84,7 @@ func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 	if err := c.credentials(); err != nil {
 		return nil, err
 	}
-	if err := c.controlPlane(); err != nil {
+	if err := c.serve(); err != nil {
 		return nil, err
 	}
 	if c.config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig); err != nil {
@@ -96,6 +96,9 @@ func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 	}
 	if err := c.ready(ctx); err != nil {
 		return nil, fmt.Errorf("%s: kube-apiserver does not become ready: %w", spec.Name, err)
+	}
+	if err := c.control(); err != nil {
+		return nil, err
 	}
 	if spec.NoNode {
 		return c, nil
@@ -123,34 +126,38 @@ current-context: %[1]s
 `, c.Name, c.node.address, c.dir, token), 0o600))
 }
 
-func (c *Cluster) controlPlane() error {
-	in := func(name string) string { return filepath.Join(c.dir, name) }
-	programs := [][]string{
-		{"etcd", "--data-dir=" + in("etcd"), "--listen-peer-urls=http://127.0.0.1:2380", "--unsafe-no-fsync",
-			"--quota-backend-bytes=1073741824", "--log-level=warn"},
-		{"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--advertise-address=" + c.node.address.String(),
-			"--secure-port=6443", "--service-cluster-ip-range=" + c.Services.String(),
-			"--client-ca-file=" + in("ca.crt"), "--tls-cert-file=" + in("apiserver.crt"), "--tls-private-key-file=" + in("apiserver.key"),
-			"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-			"--service-account-key-file=" + in("sa.key"), "--service-account-signing-key-file=" + in("sa.key"),
-			"--token-auth-file=" + in("tokens.csv"), "--authorization-mode=RBAC", "--allow-privileged=true"},
-		// Nobody but us says how the node is: without its controller nothing is evicted while we are busy.
-		{"kube-controller-manager", "--kubeconfig=" + c.Kubeconfig, "--service-account-private-key-file=" + in("sa.key"),
-			"--root-ca-file=" + in("ca.crt"), "--kube-api-qps=200", "--kube-api-burst=400", "--leader-elect=false", "--controllers=*,-node-lifecycle-controller,-node-ipam-controller"},
-		{"kube-proxy", "--kubeconfig=" + c.Kubeconfig, "--hostname-override=" + c.node.namespace, "--proxy-mode=iptables",
-			"--iptables-min-sync-period=200ms", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s",
-			"--conntrack-tcp-timeout-close-wait=0s"},
+// serve starts what the API server is.
+func (c *Cluster) serve() error {
+	if err := c.start("etcd", "--data-dir="+c.in("etcd"), "--listen-peer-urls=http://127.0.0.1:2380", "--unsafe-no-fsync",
+		"--quota-backend-bytes=1073741824", "--log-level=warn"); err != nil {
+		return err
+	}
+	return c.start("kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--advertise-address="+c.node.address.String(),
+		"--secure-port=6443", "--service-cluster-ip-range="+c.Services.String(),
+		"--client-ca-file="+c.in("ca.crt"), "--tls-cert-file="+c.in("apiserver.crt"), "--tls-private-key-file="+c.in("apiserver.key"),
+		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+		"--service-account-key-file="+c.in("sa.key"), "--service-account-signing-key-file="+c.in("sa.key"),
+		"--token-auth-file="+c.in("tokens.csv"), "--authorization-mode=RBAC", "--allow-privileged=true")
+}
+
+// control starts those who work for the API server; they give up if it is not ready.
+func (c *Cluster) control() error {
+	// Nobody but us says how the node is: without its controller nothing is evicted while we are busy.
+	if err := c.start("kube-controller-manager", "--kubeconfig="+c.Kubeconfig, "--service-account-private-key-file="+c.in("sa.key"),
+		"--root-ca-file="+c.in("ca.crt"), "--leader-elect=false", "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
+		"--kube-api-qps=200", "--kube-api-burst=400"); err != nil {
+		return err
 	}
 	if c.NoNode {
-		programs = programs[:len(programs)-1]
+		return nil
 	}
-	for _, it := range programs {
-		if err := c.start(it[0], it[1:]...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.start("kube-proxy", "--kubeconfig="+c.Kubeconfig, "--hostname-override="+c.node.namespace, "--proxy-mode=iptables",
+		"--iptables-min-sync-period=200ms", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0s",
+		"--conntrack-tcp-timeout-close-wait=0s")
 }
+
+// in is the path of one of the cluster's files.
+func (c *Cluster) in(name string) string { return filepath.Join(c.dir, name) }
 
 // start starts a program on the node, with its log in the cluster's folder.
 func (c *Cluster) start(name string, arguments ...string) error {

@@ -145,12 +145,13 @@ func (k *kubelet) balance(it *corev1.Service) {
 	}()
 }
 
-// end kills all containers.
+// end kills all containers, and takes their networks away.
 func (k *kubelet) end() {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	for _, it := range k.pods {
 		it.kill()
+		_ = unwire(it.namespace)
 	}
 }
 

@@ -214,7 +214,7 @@ func (p *pod) start(spec *corev1.Container) error {
 
 func (p *pod) log(name string) (*os.File, error) {
 	path := filepath.Join(p.kubelet.cluster.Logs, fmt.Sprintf("%s.%s.%s.log", p.object.Namespace, p.object.Name, name))
-	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) // a container that starts again goes on
 }
 
 // delete ends the pod as its deletion asks for, once.

@@ -6,11 +6,13 @@ import (
 	"io"
 	"sync"
 	"text/tabwriter"
+	"time"
 )
 
 // Report is what was judged, by case. It may be used from several goroutines.
 type Report struct {
 	out   io.Writer
+	began time.Time
 	mutex sync.Mutex
 	order []string
 	cases map[string]*count
@@ -20,7 +22,7 @@ type count struct{ passed, failed, skipped int }
 
 // New makes a report that prints its lines as they come.
 func New(out io.Writer) *Report {
-	return &Report{out: out, cases: map[string]*count{}}
+	return &Report{out: out, began: time.Now(), cases: map[string]*count{}}
 }
 
 // Case is the part of a report that belongs to one case.
@@ -65,11 +67,12 @@ func (c *Case) Skip(what, why string) {
 	c.add("skip", what, why, func(n *count) *int { return &n.skipped })
 }
 
-// Progress says what is going on, and counts nothing.
+// Progress says what is going on and how long the run takes so far, and counts nothing.
 func (c *Case) Progress(format string, arguments ...any) {
 	c.report.mutex.Lock()
 	defer c.report.mutex.Unlock()
-	fmt.Fprintf(c.report.out, "      %s: %s\n", c.name, fmt.Sprintf(format, arguments...))
+	since := time.Since(c.report.began).Round(time.Second)
+	fmt.Fprintf(c.report.out, "%5s %s: %s\n", since, c.name, fmt.Sprintf(format, arguments...))
 }
 
 // Failed says how many judgements of the case failed so far.

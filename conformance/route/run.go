@@ -3,6 +3,7 @@ package route
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,7 +12,7 @@ import (
 
 // Run opens a case, judges it, and closes it.
 func Run(ctx context.Context, settings Settings, c *report.Case, dir string, wait bool) error {
-	if err := os.MkdirAll(settings.Logs, 0o755); err != nil {
+	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
 		return err
 	}
 	w, err := Open(ctx, settings, c, dir)

@@ -242,6 +242,7 @@ func (w *World) install(ctx context.Context, name string) error {
 		}
 	}
 	_, err = c.Kubectl(ctx, "", "apply", "-k", folder)
+	w.Case.Progress("%s: the bundle is applied", name)
 	return err
 }
 
