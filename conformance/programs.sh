@@ -52,7 +52,12 @@ _istio() { # SOURCES OUT
         cp -R "$_module/manifests/charts" "$2/charts" &&
         chmod -R u+w "$2"
 }
-_fill_istio() { _istio "$here" "$1"; }
+_fill_istio() {
+    _istio "$here" "$1" &&
+        _module=$(cd "$here" && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api) &&
+        mkdir "$1/gateway-api" && cp "$_module"/config/crd/standard/gateway*.yaml "$1/gateway-api/" &&
+        chmod -R u+w "$1/gateway-api"
+}
 _fill_istio_before() { _istio "$here/programs/istio-1.30" "$1"; }
 
 _fill_lab() { _go "$here" "$1/" ./lab ./workload; }

@@ -1,11 +1,11 @@
 // Package accept gives bundles to real API servers, as their runbooks say, and takes them away again.
 //
-// An API server has the CustomResourceDefinitions of one release of Istio and is used by all bundles for it, one after
-// the other. No pod runs: there is no node. Of each bundle is judged that
+// An API server has the CustomResourceDefinitions of one release of Istio, and is used by all bundles for it, one after
+// the other; then it gets those of another release. No pod runs: there is no node. Of each bundle is judged that
 //   - every object is accepted without a warning or an unknown field, and a second time without a change: `apply.go`;
 //   - the commands of its runbook bring the same objects, and take away what the runbook does not say stays: `follow.go`.
 //
-// Which commands are not run says `runbook.go`, what definitions are not to be had says `definitions.go`.
+// Which commands are not run is said in `runbook.go`, which definitions are not to be had in `definitions.go`.
 package accept
 
 import (
@@ -16,9 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"meshlatch/conformance/report"
 	"meshlatch/conformance/topology"
@@ -34,6 +31,12 @@ type Settings struct {
 // atOnce is how many API servers run at the same time.
 const atOnce = 2
 
+// group is the bundles for one release.
+type group struct {
+	release release
+	bundles []*bundle
+}
+
 // Run judges the bundles of cases, folders with topology.yaml and out/. It must run in a sandbox, with kubectl on the path.
 func Run(ctx context.Context, settings Settings, r *report.Report, dirs []string) {
 	releases, err := releasesIn(settings.Definitions)
@@ -41,33 +44,34 @@ func Run(ctx context.Context, settings Settings, r *report.Report, dirs []string
 		r.Case("accept").Judge("knows Istio's definitions", err)
 		return
 	}
-	groups := map[release][]*bundle{}
+	bundles := map[release][]*bundle{}
 	for _, dir := range dirs {
 		for _, it := range open(r.Case(dir), dir, releases) {
-			groups[it.release] = append(groups[it.release], it)
+			bundles[it.release] = append(bundles[it.release], it)
 		}
+	}
+	var groups []group
+	for release, list := range bundles {
+		groups = append(groups, group{release, list})
 	}
 	// The longest ones first: the others fit in beside them.
-	order := make([]release, 0, len(groups))
-	for it := range groups {
-		order = append(order, it)
-	}
-	slices.SortFunc(order, func(a, b release) int {
-		if d := len(groups[b]) - len(groups[a]); d != 0 {
+	slices.SortFunc(groups, func(a, b group) int {
+		if d := len(b.bundles) - len(a.bundles); d != 0 {
 			return d
 		}
-		return strings.Compare(a.version, b.version)
+		return strings.Compare(a.release.version, b.release.version)
 	})
-	var all errgroup.Group
-	all.SetLimit(atOnce)
-	var left leftOut
-	for i, release := range order {
-		all.Go(func() error {
-			judge(ctx, settings, release, i+1, groups[release], &left)
-			return nil
-		})
+	queue := make(chan group, len(groups))
+	for _, it := range groups {
+		queue <- it
 	}
-	_ = all.Wait()
+	close(queue)
+	var left leftOut
+	var all sync.WaitGroup
+	for number := range min(atOnce, len(groups)) {
+		all.Go(func() { work(ctx, settings, number+1, queue, &left) })
+	}
+	all.Wait()
 	left.tell(r)
 }
 
@@ -108,51 +112,53 @@ func pending(t *topology.Topology) bool {
 	return false
 }
 
-// judge judges bundles for one release of Istio.
-func judge(ctx context.Context, settings Settings, release release, number int, bundles []*bundle, left *leftOut) {
-	began := time.Now()
-	s, err := openServer(ctx, settings, release, number, bundles)
-	if err != nil {
-		for _, it := range bundles {
-			it.report.Judge(fmt.Sprintf("%s: an API server with the definitions of %s", it.cluster, release.version), err)
+// work judges groups until there are no more. A bundle that spoils the API server leaves the next one a new one; one that
+// does not come up would not the next time, either.
+func work(ctx context.Context, settings Settings, number int, queue <-chan group, left *leftOut) {
+	var s *server
+	end := func() {
+		if s != nil {
+			s.close()
+			s = nil
 		}
-		return
 	}
-	defer s.close()
-	up := time.Since(began)
-	for i, it := range bundles {
-		if err := s.judge(ctx, it, left); err != nil {
-			// What a bundle left there would be held against the next ones.
-			for _, it := range bundles[i:] {
-				it.report.Judge(it.cluster+": is alone on the API server", err)
+	defer end()
+	var never error
+	for g := range queue {
+		prepared := false
+		for _, it := range g.bundles {
+			if s == nil && never == nil {
+				s, never = openServer(ctx, settings, number)
+				prepared = false
 			}
-			return
+			if !prepared && never == nil {
+				never = s.prepare(ctx, settings.Definitions, g)
+				prepared = true
+			}
+			err := never
+			if err == nil {
+				err = s.judge(ctx, it, left)
+			}
+			if err != nil {
+				it.report.Judge(it.cluster+": has an API server to itself, and leaves it as it was", err)
+				end()
+			}
 		}
-	}
-	if len(bundles) > 0 {
-		bundles[len(bundles)-1].report.Progress("definitions of %s: API server up in %.0fs, %d bundles in %.0fs",
-			release.version, up.Seconds(), len(bundles), (time.Since(began) - up).Seconds())
 	}
 }
 
-// judge judges one bundle; an error says that the API server is of no use any more.
+// judge judges one bundle; an error says that the API server is not what it was before.
 func (s *server) judge(ctx context.Context, b *bundle, left *leftOut) error {
 	for _, it := range b.shapeless() {
 		b.report.Skip(fmt.Sprintf("%s: fields of %s %s", b.cluster, it.version, it.kind), it.why)
 	}
-	t0 := time.Now()
 	accepted, err := s.accept(ctx, b)
-	t1 := time.Now()
 	b.report.Judge(fmt.Sprintf("%s: %d objects accepted, twice the same (definitions of %s)", b.cluster, len(b.objects), s.release.version), err)
 	if err := s.sweep(ctx); err != nil {
 		return err
 	}
-	t2 := time.Now()
 	s.follow(ctx, b, accepted, left)
-	t3 := time.Now()
-	err = s.sweep(ctx)
-	fmt.Println("TIMES accept", t1.Sub(t0), "sweep", t2.Sub(t1), "follow", t3.Sub(t2), "sweep", time.Since(t3))
-	return err
+	return s.sweep(ctx)
 }
 
 // leftOut counts the commands of runbooks that were not run.

@@ -118,7 +118,9 @@ func essence(o *unstructured.Unstructured) map[string]any {
 	for _, it := range []string{"uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"} {
 		unstructured.RemoveNestedField(o.Object, "metadata", it)
 	}
-	unstructured.RemoveNestedField(o.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")
+	for _, it := range []string{"kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"} {
+		unstructured.RemoveNestedField(o.Object, "metadata", "annotations", it)
+	}
 	if annotations, _, _ := unstructured.NestedMap(o.Object, "metadata", "annotations"); len(annotations) == 0 {
 		unstructured.RemoveNestedField(o.Object, "metadata", "annotations")
 	}

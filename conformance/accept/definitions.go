@@ -76,13 +76,13 @@ var shapelessKinds = []shapeless{
 }
 
 // definitionsFor are the definitions of a release of Istio, and of the neighbours that bundles use.
-func definitionsFor(folder string, of release, bundles []*bundle) ([]*unstructured.Unstructured, error) {
-	list, err := readDefinitions(of.file)
+func definitionsFor(folder string, g group) ([]*unstructured.Unstructured, error) {
+	list, err := readDefinitions(g.release.file)
 	if err != nil {
 		return nil, err
 	}
 	groups := map[string]bool{}
-	for _, b := range bundles {
+	for _, b := range g.bundles {
 		for _, it := range b.objects {
 			groups[it.GroupVersionKind().Group] = true
 		}
@@ -105,7 +105,7 @@ func definitionsFor(folder string, of release, bundles []*bundle) ([]*unstructur
 		list = append(list, more...)
 	}
 	for _, it := range shapelessKinds {
-		if slices.ContainsFunc(bundles, func(b *bundle) bool { return slices.Contains(b.shapeless(), it) }) {
+		if slices.ContainsFunc(g.bundles, func(b *bundle) bool { return slices.Contains(b.shapeless(), it) }) {
 			list = it.addTo(list)
 		}
 	}
@@ -161,20 +161,23 @@ func modernize(definition map[string]any) {
 	}
 }
 
-// addTo adds the version to its definition, or makes one.
+// addTo adds the version to its definition, or makes one. It is the one that is stored: what another version says of fields
+// must not count.
 func (s shapeless) addTo(list []*unstructured.Unstructured) []*unstructured.Unstructured {
 	group, version, _ := strings.Cut(s.version, "/")
 	name := s.plural + "." + group
-	one := map[string]any{"name": version, "served": true, "storage": false, "schema": map[string]any{
+	one := map[string]any{"name": version, "served": true, "storage": true, "schema": map[string]any{
 		"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}
 	for _, it := range list {
 		if it.GetName() == name {
 			spec := it.Object["spec"].(map[string]any)
+			for _, it := range spec["versions"].([]any) {
+				it.(map[string]any)["storage"] = false
+			}
 			spec["versions"] = append(spec["versions"].([]any), one)
 			return list
 		}
 	}
-	one["storage"] = true
 	return append(list, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": map[string]any{"name": name},
 		"spec": map[string]any{

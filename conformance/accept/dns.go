@@ -27,14 +27,15 @@ func (b *bundle) dns() *unstructured.Unstructured {
 	}
 	switch b.provider() {
 	case "kube-dns":
-		return config("kube-dns", map[string]any{"stubDomains": "{}"})
+		return config("kube-dns", map[string]any{"stubDomains": `{"corp.example.com":["10.1.2.3"]}`})
 	case "nodelocal-dns":
 		return config("node-local-dns", map[string]any{"Corefile": ".:53 {\n    bind 169.254.20.10\n    forward . /etc/resolv.conf\n}\n"})
 	case "aks":
 		return config("coredns-custom", map[string]any{"log.override": "log\n"})
 	case "openshift":
 		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "operator.openshift.io/v1", "kind": "DNS",
-			"metadata": map[string]any{"name": "default"}, "spec": map[string]any{}}}
+			"metadata": map[string]any{"name": "default"}, "spec": map[string]any{"servers": []any{map[string]any{
+				"name": "corp", "zones": []any{"corp.example.com"}, "forwardPlugin": map[string]any{"upstreams": []any{"10.1.2.3"}}}}}}}
 	default:
 		return config("coredns", map[string]any{"Corefile": ".:53 {\n    forward . /etc/resolv.conf\n}\n"})
 	}
@@ -45,36 +46,30 @@ func (b *bundle) changesDNS() bool {
 	return strings.Contains(b.runbook.text, "30-dns/apply.sh") || strings.Contains(b.runbook.text, "30-dns/stub")
 }
 
-// live makes the object, where the runbook changes it.
-func (s *server) live(ctx context.Context, b *bundle) error {
+// haveDNS makes the object where the runbook changes it, and returns what it then is.
+func (s *server) haveDNS(ctx context.Context, b *bundle) (*unstructured.Unstructured, error) {
 	if !b.changesDNS() {
-		return nil
+		return nil, nil
 	}
 	api, _, err := s.in(b.dns())
-	if err == nil {
-		_, err = api.Create(ctx, b.dns(), metav1.CreateOptions{})
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return api.Create(ctx, b.dns(), metav1.CreateOptions{})
 }
 
-// dead says whether the object is what it was, unless the runbook says that its entry stays.
-func (s *server) dead(ctx context.Context, b *bundle) error {
-	if !b.changesDNS() || strings.Contains(b.runbook.stays, "in the cluster's DNS") {
+// sameDNS says whether the object is what it was, unless the runbook says that its entry stays.
+func (s *server) sameDNS(ctx context.Context, b *bundle, was *unstructured.Unstructured) error {
+	if was == nil || strings.Contains(b.runbook.stays, "in the cluster's DNS") {
 		return nil
 	}
-	api, _, err := s.in(b.dns())
+	api, _, err := s.in(was)
 	if err != nil {
 		return err
 	}
-	is, err := api.Get(ctx, b.dns().GetName(), metav1.GetOptions{})
-	if err != nil {
-		return err
+	is, err := api.Get(ctx, was.GetName(), metav1.GetOptions{})
+	if err == nil && !reflect.DeepEqual(essence(was), essence(is)) {
+		err = fmt.Errorf("%s is not what it was: %s", nameOf(is), difference(essence(was), essence(is)))
 	}
-	for _, it := range []string{"data", "spec"} {
-		was, has := b.dns().Object[it]
-		if has && !reflect.DeepEqual(was, is.Object[it]) {
-			return fmt.Errorf("%s is not what it was: %s", nameOf(is), difference(was, is.Object[it]))
-		}
-	}
-	return nil
+	return err
 }

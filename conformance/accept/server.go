@@ -1,9 +1,8 @@
-// An API server with the definitions of one release of Istio, and what is on it.
+// An API server with the definitions of one release of Istio.
 package accept
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -31,28 +30,15 @@ import (
 // server is a running API server, with controllers and without a node.
 type server struct {
 	*cluster.Cluster
-	release  release
-	home     string // a folder for what kubectl remembers
-	objects  dynamic.Interface
-	names    metadata.Interface
-	mapper   meta.RESTMapper
-	kinds    []schema.GroupVersionResource // all that can be listed
-	warnings *warnings
-	clean    map[key]bool // what is there when no bundle is
-}
-
-// key names what is on the server.
-type key struct {
-	resource  schema.GroupResource
-	namespace string
-	name      string
-}
-
-func (k key) String() string {
-	if k.namespace == "" {
-		return k.resource.String() + " " + k.name
-	}
-	return k.resource.String() + " " + k.namespace + "/" + k.name
+	release   release
+	home      string // a folder for what kubectl remembers
+	objects   dynamic.Interface
+	names     metadata.Interface
+	discovery discovery.DiscoveryInterface
+	mapper    meta.RESTMapper
+	kinds     []schema.GroupVersionResource // all that can be listed
+	warnings  *warnings
+	clean     map[key]bool // what is there when no bundle is
 }
 
 // warnings are what the API server says beside its answers.
@@ -67,9 +53,9 @@ func (w *warnings) take() []string {
 	return said
 }
 
-// openServer starts an API server for bundles.
-func openServer(ctx context.Context, settings Settings, of release, number int, bundles []*bundle) (*server, error) {
-	name := "istio-" + of.version
+// openServer starts an API server.
+func openServer(ctx context.Context, settings Settings, number int) (*server, error) {
+	name := fmt.Sprintf("accept-%d", number)
 	c, err := cluster.Start(ctx, cluster.Spec{
 		Name: name, Number: number, Programs: settings.Programs, Logs: filepath.Join(settings.Logs, name),
 		Pods: netip.MustParsePrefix("10.244.0.0/16"), Services: netip.MustParsePrefix("10.96.0.0/16"), NoNode: true,
@@ -77,24 +63,15 @@ func openServer(ctx context.Context, settings Settings, of release, number int, 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Cluster: c, release: of, warnings: &warnings{}}
-	if s.home, err = os.MkdirTemp("", "accept"); err != nil {
-		return nil, err
-	}
-	if err = s.prepare(ctx, settings.Definitions, bundles); err != nil {
-		s.close()
+	s := &server{Cluster: c, warnings: &warnings{}}
+	if err := s.connect(); err != nil {
+		c.Stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *server) close() {
-	s.Stop()
-	_ = os.RemoveAll(s.home)
-}
-
-// prepare makes definitions and ranges of Services known.
-func (s *server) prepare(ctx context.Context, folder string, bundles []*bundle) error {
+func (s *server) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		return err
@@ -109,19 +86,42 @@ func (s *server) prepare(ctx context.Context, folder string, bundles []*bundle) 
 	if s.names, err = metadata.NewForConfig(quiet); err != nil {
 		return err
 	}
-	definitions, err := definitionsFor(folder, s.release, bundles)
+	s.discovery, err = discovery.NewDiscoveryClientForConfig(quiet)
+	return err
+}
+
+func (s *server) close() {
+	s.Stop()
+	_ = os.RemoveAll(s.home)
+}
+
+// prepare makes a release's definitions known, instead of those that were, and the ranges of Services that bundles need.
+func (s *server) prepare(ctx context.Context, folder string, g group) error {
+	s.release = g.release
+	_ = os.RemoveAll(s.home)
+	var err error
+	if s.home, err = os.MkdirTemp("", "accept"); err != nil {
+		return err
+	}
+	definitions, err := definitionsFor(folder, g)
 	if err != nil {
 		return err
 	}
+	api := s.objects.Resource(definitionsResource)
+	if err := api.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		return err
+	}
 	for _, it := range definitions {
-		if _, err := s.objects.Resource(definitionsResource).Create(ctx, it, metav1.CreateOptions{FieldValidation: "Strict"}); err != nil {
+		if err := eventually(ctx, time.Minute, func() error {
+			_, err := api.Create(ctx, it, metav1.CreateOptions{FieldValidation: "Strict"})
+			return err
+		}); err != nil {
 			return fmt.Errorf("%s: %w", it.GetName(), err)
 		}
 	}
-	for i, it := range ranges(bundles) {
-		it := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-			"metadata": map[string]any{"name": fmt.Sprintf("range-%d", i)}, "spec": map[string]any{"cidrs": []any{it}}}}
-		if _, err := s.objects.Resource(rangesResource).Create(ctx, it, metav1.CreateOptions{}); err != nil {
+	for _, it := range rangesOf(g.bundles) {
+		_, err := s.objects.Resource(rangesResource).Create(ctx, it, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (s *server) prepare(ctx context.Context, folder string, bundles []*bundle) 
 		if err := s.established(ctx); err != nil {
 			return err
 		}
-		if err := s.discover(config, definitions); err != nil {
+		if err := s.discover(definitions); err != nil {
 			return err
 		}
 		// Controllers make some objects of their own at first.
@@ -137,7 +137,7 @@ func (s *server) prepare(ctx context.Context, folder string, bundles []*bundle) 
 		if err != nil {
 			return err
 		}
-		time.Sleep(time.Second)
+		time.Sleep(500 * time.Millisecond)
 		if s.clean, err = s.present(ctx); err == nil {
 			err = differs(before, s.clean)
 		}
@@ -151,13 +151,16 @@ var (
 	namespaces          = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
 
-// ranges are those of Services that topologies give, for pinned ClusterIPs.
-func ranges(bundles []*bundle) []any {
-	var list []any
+// rangesOf are the ranges of Services that topologies give: bundles pin ClusterIPs in them.
+func rangesOf(bundles []*bundle) []*unstructured.Unstructured {
+	var list []*unstructured.Unstructured
 	for _, b := range bundles {
 		for _, it := range b.topology.Ranges.Services {
-			if p, err := netip.ParsePrefix(it); err == nil && p.Addr().Is4() && !slices.Contains(list, any(it)) {
-				list = append(list, it)
+			if p, err := netip.ParsePrefix(it); err == nil && p.Addr().Is4() {
+				list = append(list, &unstructured.Unstructured{Object: map[string]any{
+					"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+					"metadata": map[string]any{"name": strings.NewReplacer(".", "-", "/", "-").Replace(it)},
+					"spec":     map[string]any{"cidrs": []any{it}}}})
 			}
 		}
 	}
@@ -184,25 +187,32 @@ func (s *server) established(ctx context.Context) error {
 	return nil
 }
 
-// discover asks what can be asked, until all definitions are part of it.
-func (s *server) discover(config *rest.Config, definitions []*unstructured.Unstructured) error {
-	client, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return err
-	}
-	groups, err := restmapper.GetAPIGroupResources(client)
+// discover asks what there is to be had. It takes a moment until that is just what the definitions say.
+func (s *server) discover(definitions []*unstructured.Unstructured) error {
+	groups, err := restmapper.GetAPIGroupResources(s.discovery)
 	if err != nil {
 		return err
 	}
 	s.mapper = restmapper.NewDiscoveryRESTMapper(groups)
 	for _, it := range definitions {
+		versions, _, _ := unstructured.NestedSlice(it.Object, "spec", "versions")
+		served := 0
+		for _, it := range versions {
+			if it.(map[string]any)["served"] == true {
+				served++
+			}
+		}
 		group, _, _ := unstructured.NestedString(it.Object, "spec", "group")
 		kind, _, _ := unstructured.NestedString(it.Object, "spec", "names", "kind")
-		if _, err := s.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}); err != nil {
+		found, err := s.mapper.RESTMappings(schema.GroupKind{Group: group, Kind: kind})
+		if err != nil {
 			return err
 		}
+		if len(found) != served {
+			return fmt.Errorf("%d of %d versions of %s are discovered", len(found), served, it.GetName())
+		}
 	}
-	lists, err := discovery.ServerPreferredResources(client)
+	lists, err := discovery.ServerPreferredResources(s.discovery)
 	if err != nil {
 		return err
 	}
@@ -218,53 +228,6 @@ func (s *server) discover(config *rest.Config, definitions []*unstructured.Unstr
 		}
 	}
 	return nil
-}
-
-// present is all that there is.
-func (s *server) present(ctx context.Context) (map[key]bool, error) {
-	all := map[key]bool{}
-	for _, resource := range s.kinds {
-		list, err := s.names.Resource(resource).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", resource.Resource, err)
-		}
-		for _, it := range list.Items {
-			all[key{resource.GroupResource(), it.Namespace, it.Name}] = true
-		}
-	}
-	return all, nil
-}
-
-// differs says what one has and the other has not.
-func differs(before, after map[key]bool) error {
-	var list []string
-	for it := range after {
-		if !before[it] {
-			list = append(list, it.String()+" is left")
-		}
-	}
-	for it := range before {
-		if !after[it] {
-			list = append(list, it.String()+" is gone")
-		}
-	}
-	slices.Sort(list)
-	return several(list)
-}
-
-// several makes an error of some lines; none is no error.
-func several(lines []string) error {
-	const most = 8
-	if len(lines) == 0 {
-		return nil
-	}
-	if rest := len(lines) - most; rest > 0 {
-		lines = append(lines[:most:most], fmt.Sprintf("and %d more", rest))
-	}
-	if len(lines) == 1 {
-		return errors.New(lines[0])
-	}
-	return errors.New("\n        " + strings.Join(lines, "\n        "))
 }
 
 // in finds where an object lives on the server.
@@ -287,99 +250,6 @@ func (s *server) in(o *unstructured.Unstructured) (dynamic.ResourceInterface, ke
 	}
 	where.namespace = o.GetNamespace()
 	return resource.Namespace(o.GetNamespace()), where, nil
-}
-
-// sweep takes away whatever is there of a bundle, and returns when the server is as it was.
-func (s *server) sweep(ctx context.Context) error {
-	if err := s.resetDefault(ctx); err != nil {
-		return err
-	}
-	return eventually(ctx, time.Minute, func() error {
-		now, err := s.present(ctx)
-		if err != nil {
-			return err
-		}
-		inside := map[string]int{}
-		for it := range now {
-			if !s.clean[it] && !comesWithNamespace(it) {
-				inside[it.namespace]++
-			}
-		}
-		for it := range now {
-			if s.clean[it] {
-				continue
-			}
-			if it.resource == namespaces.GroupResource() && inside[it.name] == 0 {
-				err = errors.Join(err, s.endNamespace(ctx, it.name))
-			} else if it.resource != namespaces.GroupResource() && !comesWithNamespace(it) {
-				err = errors.Join(err, s.delete(ctx, it))
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if now, err = s.present(ctx); err != nil {
-			return err
-		}
-		return differs(s.clean, now)
-	})
-}
-
-// comesWithNamespace are the two objects that Kubernetes makes in each namespace.
-func comesWithNamespace(it key) bool {
-	return it.resource == schema.GroupResource{Resource: "serviceaccounts"} && it.name == "default" ||
-		it.resource == schema.GroupResource{Resource: "configmaps"} && it.name == "kube-root-ca.crt"
-}
-
-func (s *server) delete(ctx context.Context, it key) error {
-	at := slices.IndexFunc(s.kinds, func(kind schema.GroupVersionResource) bool { return kind.GroupResource() == it.resource })
-	background := metav1.DeletePropagationBackground
-	now := int64(0)
-	err := s.names.Resource(s.kinds[at]).Namespace(it.namespace).Delete(ctx, it.name, metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: &now})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// endNamespace ends a namespace in which there is nothing of a bundle. Its controller would do that, too, five seconds
-// after it was asked to, and there are hundreds.
-func (s *server) endNamespace(ctx context.Context, name string) error {
-	api := s.Client.CoreV1()
-	if err := api.Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	for _, err := range []error{
-		api.ServiceAccounts(name).Delete(ctx, "default", metav1.DeleteOptions{}),
-		api.ConfigMaps(name).Delete(ctx, "kube-root-ca.crt", metav1.DeleteOptions{}),
-	} {
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
-		}
-	}
-	it, err := api.Namespaces().Get(ctx, name, metav1.GetOptions{})
-	if err == nil {
-		it.Spec.Finalizers = nil
-		_, err = api.Namespaces().Finalize(ctx, it, metav1.UpdateOptions{})
-	}
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
-// resetDefault makes the namespace `default`, which cannot be deleted, what it was.
-func (s *server) resetDefault(ctx context.Context) error {
-	return eventually(ctx, 10*time.Second, func() error {
-		it, err := s.Client.CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		it.Labels, it.Annotations = map[string]string{"kubernetes.io/metadata.name": "default"}, nil
-		it.ManagedFields = []metav1.ManagedFieldsEntry{{}} // which means none
-		_, err = s.Client.CoreV1().Namespaces().Update(ctx, it, metav1.UpdateOptions{})
-		return err
-	})
 }
 
 // contexts writes a kubeconfig in which the server goes by the name of a bundle's cluster, and returns its path. No context

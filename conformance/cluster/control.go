@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -47,38 +49,62 @@ type Cluster struct {
 	Client     kubernetes.Interface
 
 	dir     string // its files
-	node    *node
+	node    *node  // none where there are no namespaces
+	place   place
 	config  *rest.Config
 	kubelet *kubelet
 	stop    context.CancelFunc
 	started []*exec.Cmd
 }
 
-const (
-	token = "meshlatch"
-	// clusters is the folder of all clusters' files, gone with the sandbox.
-	clusters = "/run/clusters"
-)
+const token = "meshlatch"
 
-// Start starts a cluster and returns when its API server is ready.
+// place is where the control plane listens.
+type place struct {
+	address                         netip.Addr
+	etcd, peers, server, controller int
+}
+
+// onLoopback finds free ports for a control plane without a namespace of its own.
+func onLoopback() (place, error) {
+	p := place{address: netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+	for _, port := range []*int{&p.etcd, &p.peers, &p.server, &p.controller} {
+		// All stay open until the last is known: no two are the same.
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return p, err
+		}
+		defer func() { _ = listener.Close() }()
+		*port = listener.Addr().(*net.TCPAddr).Port
+	}
+	return p, nil
+}
+
+// Start starts a cluster and returns when its API server is ready. Outside of a sandbox it can be one
+// without a node only.
 func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 	c := &Cluster{Spec: spec}
 	ctx, c.stop = context.WithCancel(ctx)
-	if err := errors.Join(os.MkdirAll(clusters, 0o755), os.MkdirAll(spec.Logs, 0o755)); err != nil {
+	if err := os.MkdirAll(spec.Logs, 0o755); err != nil {
 		return nil, err
 	}
-	// A new folder each time: clients remember certificates by their paths.
+	// A new folder each time: clients remember certificates by their paths. In a sandbox it goes with it.
 	var err error
-	if c.dir, err = os.MkdirTemp(clusters, spec.Name+"-"); err != nil {
+	if c.dir, err = os.MkdirTemp("", "cluster-"+spec.Name+"-"); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(c.dir, 0o755); err != nil {
 		return nil, err
 	}
-	if c.node, err = makeNode("node-"+spec.Name, spec.Number, spec.Pods); err != nil {
+	if Sandboxed() {
+		if c.node, err = makeNode("node-"+spec.Name, spec.Number, spec.Pods); err != nil {
+			return nil, err
+		}
+		c.place = place{c.node.address, 2379, 2380, 6443, 10257}
+	} else if c.place, err = onLoopback(); err != nil {
 		return nil, err
 	}
-	if err := certify(c.dir, c.node.address, spec.Services.Masked().Addr().Next()); err != nil {
+	if err := certify(c.dir, c.place.address, spec.Services.Masked().Addr().Next()); err != nil {
 		return nil, err
 	}
 	if err := c.credentials(); err != nil {
@@ -115,7 +141,7 @@ func (c *Cluster) credentials() error {
 kind: Config
 clusters:
 - name: %[1]s
-  cluster: {server: "https://%[2]s:6443", certificate-authority: %[3]s/ca.crt}
+  cluster: {server: "https://%[2]s:%[5]d", certificate-authority: %[3]s/ca.crt}
 users:
 - name: admin
   user: {token: %[4]s}
@@ -123,28 +149,35 @@ contexts:
 - name: %[1]s
   context: {cluster: %[1]s, user: admin}
 current-context: %[1]s
-`, c.Name, c.node.address, c.dir, token), 0o600))
+`, c.Name, c.place.address, c.dir, token, c.place.server), 0o600))
 }
 
 // serve starts what the API server is.
 func (c *Cluster) serve() error {
-	if err := c.start("etcd", "--data-dir="+c.in("etcd"), "--listen-peer-urls=http://127.0.0.1:2380", "--unsafe-no-fsync",
+	etcd := fmt.Sprintf("http://127.0.0.1:%d", c.place.etcd)
+	if err := c.start("etcd", "--data-dir="+c.in("etcd"), "--listen-client-urls="+etcd, "--advertise-client-urls="+etcd,
+		fmt.Sprintf("--listen-peer-urls=http://127.0.0.1:%d", c.place.peers), "--unsafe-no-fsync",
 		"--quota-backend-bytes=1073741824", "--log-level=warn"); err != nil {
 		return err
 	}
-	return c.start("kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--advertise-address="+c.node.address.String(),
-		"--secure-port=6443", "--service-cluster-ip-range="+c.Services.String(),
-		"--client-ca-file="+c.in("ca.crt"), "--tls-cert-file="+c.in("apiserver.crt"), "--tls-private-key-file="+c.in("apiserver.key"),
+	arguments := []string{"--etcd-servers=" + etcd, "--bind-address=" + c.place.address.String(), fmt.Sprintf("--secure-port=%d", c.place.server),
+		"--service-cluster-ip-range=" + c.Services.String(),
+		"--client-ca-file=" + c.in("ca.crt"), "--tls-cert-file=" + c.in("apiserver.crt"), "--tls-private-key-file=" + c.in("apiserver.key"),
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-key-file="+c.in("sa.key"), "--service-account-signing-key-file="+c.in("sa.key"),
-		"--token-auth-file="+c.in("tokens.csv"), "--authorization-mode=RBAC", "--allow-privileged=true")
+		"--service-account-key-file=" + c.in("sa.key"), "--service-account-signing-key-file=" + c.in("sa.key"),
+		"--token-auth-file=" + c.in("tokens.csv"), "--authorization-mode=RBAC", "--allow-privileged=true"}
+	if c.node == nil {
+		// Nobody is told an address, which must not be one of loopback.
+		arguments = append(arguments, "--endpoint-reconciler-type=none", "--advertise-address=192.0.2.1")
+	}
+	return c.start("kube-apiserver", arguments...)
 }
 
 // control starts those who work for the API server; they give up if it is not ready.
 func (c *Cluster) control() error {
 	// Nobody but us says how the node is: without its controller nothing is evicted while we are busy.
 	if err := c.start("kube-controller-manager", "--kubeconfig="+c.Kubeconfig, "--service-account-private-key-file="+c.in("sa.key"),
-		"--root-ca-file="+c.in("ca.crt"), "--leader-elect=false", "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
+		"--root-ca-file="+c.in("ca.crt"), "--leader-elect=false", fmt.Sprintf("--secure-port=%d", c.place.controller), "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
 		"--kube-api-qps=200", "--kube-api-burst=400"); err != nil {
 		return err
 	}
@@ -159,20 +192,32 @@ func (c *Cluster) control() error {
 // in is the path of one of the cluster's files.
 func (c *Cluster) in(name string) string { return filepath.Join(c.dir, name) }
 
-// start starts a program on the node, with its log in the cluster's folder.
+// start starts a program on the node, if there is one, with its log in the cluster's folder. It ends with us.
 func (c *Cluster) start(name string, arguments ...string) error {
 	log, err := os.Create(filepath.Join(c.Logs, name+".log"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	command := exec.Command("nsenter", append([]string{"--net=/run/netns/" + c.node.namespace, filepath.Join(c.Programs, name)}, arguments...)...)
+	command := exec.Command(filepath.Join(c.Programs, name), arguments...)
+	if c.node != nil {
+		command = exec.Command("nsenter", append([]string{"--net=/run/netns/" + c.node.namespace, command.Path}, arguments...)...)
+	}
 	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		// The signal comes when the thread ends that started the program: this one stays as long as the program.
+		runtime.LockOSThread()
+		err := command.Start()
+		started <- err
+		if err == nil {
+			_ = command.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return err
 	}
-	go func() { _ = command.Wait() }()
 	c.started = append(c.started, command)
 	return nil
 }
@@ -197,6 +242,9 @@ func (c *Cluster) Stop() {
 		_ = syscall.Kill(-it.Process.Pid, syscall.SIGKILL)
 	}
 	_ = os.RemoveAll(c.dir)
+	if c.node == nil {
+		return
+	}
 	_ = run("ip", "netns", "del", c.node.namespace)
 	_ = run("ip", "link", "del", fmt.Sprintf("up%d", c.Number))
 }
@@ -211,9 +259,14 @@ func (c *Cluster) Istioctl(ctx context.Context, arguments ...string) (string, er
 	return c.tool(ctx, "", "istioctl", arguments...)
 }
 
+// Helm runs helm in the cluster.
+func (c *Cluster) Helm(ctx context.Context, arguments ...string) (string, error) {
+	return c.tool(ctx, "", "helm", arguments...)
+}
+
 func (c *Cluster) tool(ctx context.Context, input, name string, arguments ...string) (string, error) {
 	command := exec.CommandContext(ctx, name, arguments...)
-	if path := filepath.Join(c.Programs, name); exists(path) {
+	if path := c.program(name); exists(path) {
 		command = exec.CommandContext(ctx, path, arguments...)
 	}
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig, "HOME="+c.dir)

@@ -155,6 +155,18 @@ func (k *kubelet) end() {
 	}
 }
 
+// Pod finds a pod that the kubelet knows, however it is.
+func (c *Cluster) Pod(namespace, name string) *Pod {
+	c.kubelet.mutex.Lock()
+	defer c.kubelet.mutex.Unlock()
+	for _, p := range c.kubelet.pods {
+		if p.object.Namespace == namespace && p.object.Name == name {
+			return &Pod{p}
+		}
+	}
+	return nil
+}
+
 // Running finds the pods of a namespace with these labels that are ready.
 func (c *Cluster) Running(namespace string, labels map[string]string) []*Pod {
 	c.kubelet.mutex.Lock()

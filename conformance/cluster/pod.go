@@ -214,7 +214,12 @@ func (p *pod) start(spec *corev1.Container) error {
 
 func (p *pod) log(name string) (*os.File, error) {
 	path := filepath.Join(p.kubelet.cluster.Logs, fmt.Sprintf("%s.%s.%s.log", p.object.Namespace, p.object.Name, name))
-	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) // a container that starts again goes on
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) // a container that starts again goes on
+	if err != nil {
+		return nil, err
+	}
+	// Envoy opens /dev/stdout for its access log, as another user.
+	return file, file.Chmod(0o666)
 }
 
 // delete ends the pod as its deletion asks for, once.
@@ -232,26 +237,31 @@ func (p *pod) delete(object *corev1.Pod) {
 	go p.terminate(grace)
 }
 
-// terminate runs the hooks, asks the containers to end, sidecars after the others, and insists when the
-// time is over.
+// terminate runs the hooks of all containers at once, as a kubelet does, asks them to end, sidecars after
+// the others, and insists when the time is over.
 func (p *pod) terminate(grace time.Duration) {
 	p.cancel()
 	limit, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	var others sync.WaitGroup
+	for i := range p.object.Spec.Containers {
+		others.Go(func() { p.ask(limit, &p.object.Spec.Containers[i], func() {}) })
+	}
+	// Each waits for the sidecar that started after it.
+	turn := others.Wait
 	var last []*corev1.Container
 	for i := range p.object.Spec.InitContainers {
 		if sidecar(&p.object.Spec.InitContainers[i]) {
 			last = append(last, &p.object.Spec.InitContainers[i])
 		}
 	}
-	var all sync.WaitGroup
-	for i := range p.object.Spec.Containers {
-		all.Go(func() { p.ask(limit, &p.object.Spec.Containers[i]) })
-	}
-	all.Wait()
 	for _, it := range slices.Backward(last) {
-		p.ask(limit, it)
+		var one sync.WaitGroup
+		before := turn
+		one.Go(func() { p.ask(limit, it, before) })
+		turn = one.Wait
 	}
+	turn()
 	p.kill()
 	now := int64(0)
 	_ = p.kubelet.cluster.Client.CoreV1().Pods(p.object.Namespace).Delete(p.kubelet.context, p.object.Name,
@@ -260,11 +270,16 @@ func (p *pod) terminate(grace time.Duration) {
 	_ = os.RemoveAll(p.dir)
 }
 
-// ask asks a container to end, and waits until it has or the time is over.
-func (p *pod) ask(limit context.Context, spec *corev1.Container) {
+// leastGrace is how long a container has in any case, however late it is asked.
+const leastGrace = 2 * time.Second
+
+// ask runs the hook of a container, waits for its turn, asks it to end, and kills it when the time is over.
+func (p *pod) ask(limit context.Context, spec *corev1.Container, turn func()) {
 	if hook := spec.Lifecycle; hook != nil && hook.PreStop != nil && hook.PreStop.Exec != nil {
-		_ = p.execute(spec, hook.PreStop.Exec.Command)
+		_, _ = p.output(limit, spec, hook.PreStop.Exec.Command)
 	}
+	turn()
+	least := time.After(leastGrace)
 	p.mutex.Lock()
 	c := p.containers[spec.Name]
 	if !c.running {
@@ -276,7 +291,13 @@ func (p *pod) ask(limit context.Context, spec *corev1.Container) {
 	p.mutex.Unlock()
 	select {
 	case <-ended:
+		return
 	case <-limit.Done():
+	}
+	select {
+	case <-ended:
+	case <-least:
+		_ = c.command.Process.Kill()
 	}
 }
 

@@ -25,7 +25,7 @@ var ErrNoRights = errors.New("no right to make namespaces here: run it as root")
 // name, and exits as it does. Whatever that child and its children make there, addresses, rules, mounts,
 // files below /run, goes when the child ends, however it ends. In the child it returns.
 func Sandbox() error {
-	if os.Getenv(inside) != "" {
+	if Sandboxed() {
 		return furnish()
 	}
 	self, err := os.Executable()
@@ -75,10 +75,15 @@ func furnish() error {
 		unix.Mount("proc", "/proc", "proc", 0, ""),
 		unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"),
 		os.MkdirAll("/run/netns", 0o755),
+		os.MkdirAll("/run/tmp", 0o777|os.ModeSticky),
+		os.Setenv("TMPDIR", "/run/tmp"),
 		run("ip", "link", "set", "lo", "up"),
 	}
 	return errors.Join(steps...)
 }
+
+// Sandboxed says whether we are in a sandbox.
+func Sandboxed() bool { return os.Getenv(inside) != "" }
 
 // run runs a command and tells what it said if it fails.
 func run(name string, arguments ...string) error {

@@ -28,11 +28,13 @@ type result struct {
 		Cluster  string `json:"cluster"`
 		Service  string `json:"service"`
 		Pod      string `json:"pod"`
+		Port     int    `json:"port"`
 		Protocol string `json:"protocol"`
 		Identity string `json:"identity"`
 		Host     string `json:"host"`
 	} `json:"answer"`
-	Resolved []string `json:"resolved"`
+	Resolved     []string `json:"resolved"`
+	Milliseconds int64    `json:"ms"`
 }
 
 // request is what a program is asked to call.
@@ -45,6 +47,9 @@ type request struct {
 	count     int
 	keep      bool
 	timeout   time.Duration
+
+	serverName string // of TLS, if it is not the host
+	alpn       string // that TLS offers
 }
 
 func (q request) arguments() []string {
@@ -59,6 +64,12 @@ func (q request) arguments() []string {
 	}
 	if q.path != "" {
 		list = append(list, "--path", q.path)
+	}
+	if q.serverName != "" {
+		list = append(list, "--tls-name", q.serverName)
+	}
+	if q.alpn != "" {
+		list = append(list, "--alpn", q.alpn)
 	}
 	if q.keep {
 		list = append(list, "--keep")
@@ -186,6 +197,8 @@ func (w *World) judgeCalls(ctx context.Context) {
 	for _, it := range list {
 		all.Go(func() error {
 			answers := w.Topology.Answers(it.callee, it.cluster)
+			// Clusters come up one after the other, and gateways hear of pods after their own are ready.
+			_ = eventually(ctx, time.Minute, func() error { return w.answered(ctx, it, answers) })
 			w.Case.Judge(fmt.Sprintf("%s: %s", it, answers), w.answered(ctx, it, answers))
 			return nil
 		})

@@ -122,10 +122,16 @@ func (o *outside) serveHosts() error {
 		for _, host := range it.Hosts {
 			number++
 			address := netip.AddrFrom4([4]byte{198, 19, 3, number})
+			for _, text := range it.Addresses {
+				if known, err := netip.ParseAddr(text); err == nil {
+					address = known
+					break
+				}
+			}
 			if err := own(address); err != nil {
 				return err
 			}
-			o.names[dns.Fqdn(strings.TrimPrefix(host, "*."))] = []netip.Addr{address}
+			o.names[dns.Fqdn(some(host))] = []netip.Addr{address}
 		}
 		for _, name := range topology.Keys(it.Ports) {
 			p := it.Ports[name]

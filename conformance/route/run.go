@@ -33,4 +33,13 @@ func Run(ctx context.Context, settings Settings, c *report.Case, dir string, wai
 // judge makes every call that the case tells something about. What harms the clusters comes last.
 func (w *World) judge(ctx context.Context) {
 	w.judgeCalls(ctx)
+	w.judgeIdentities(ctx)
+	w.judgeIngress(ctx)
+	w.judgeExternals(ctx)
+	w.judgeUndeclared(ctx)
+	w.judgeStrangers(ctx)
+	w.judgePlain(ctx)
+	w.judgeShares(ctx)
+	w.judgeAddresses(ctx)
+	w.judgeFailover(ctx)
 }

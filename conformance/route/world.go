@@ -4,7 +4,6 @@ package route
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -27,6 +26,7 @@ type Settings struct {
 	Programs  string // the folder with the real programs
 	Meshlatch string // the program under test
 	Logs      string
+	Pause     time.Duration // how long the load of a move goes on after a step, before the next begins
 }
 
 // World is the running clusters of a case, and what is between them.
@@ -120,7 +120,7 @@ func (w *World) startCluster(ctx context.Context, name string, number int) (*clu
 		return nil, err
 	}
 	c, err := cluster.Start(ctx, cluster.Spec{
-		Name: name, Number: number, Programs: w.Programs, Logs: filepath.Join(w.Logs, name),
+		Name: name, Number: number, Programs: w.Programs, Istio: w.line(it.Istio), Logs: filepath.Join(w.Logs, name),
 		Pods: pods, Services: services, Locality: it.Locality, Upstream: w.Outside.dns,
 		Balancers: func(s *corev1.Service) []corev1.LoadBalancerIngress { return w.balancers(name, s) },
 		Workload: func(namespace, pod string, labels map[string]string) string {
@@ -141,10 +141,7 @@ func (w *World) startCluster(ctx context.Context, name string, number int) (*clu
 // balancers gives the east-west gateway the addresses that the topology says it has, and another
 // Service one of its own.
 func (w *World) balancers(name string, s *corev1.Service) []corev1.LoadBalancerIngress {
-	crosses := slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool {
-		return p.Name == "tls" && p.Port == int32(w.Topology.Clusters[name].Gateway.Port) || p.Port == 15443
-	})
-	if !crosses {
+	if !w.crosses(name, s) {
 		return []corev1.LoadBalancerIngress{{IP: w.Outside.ingress(name).String()}}
 	}
 	var list []corev1.LoadBalancerIngress
@@ -156,6 +153,13 @@ func (w *World) balancers(name string, s *corev1.Service) []corev1.LoadBalancerI
 		list = append(list, one)
 	}
 	return list
+}
+
+// crosses says whether a Service is that of the east-west gateway.
+func (w *World) crosses(name string, s *corev1.Service) bool {
+	return slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool {
+		return p.Name == "tls" && p.Port == int32(w.Topology.Clusters[name].Gateway.Port) || p.Port == 15443
+	})
 }
 
 // workload says what an application's container listens on: the ports of the services that it is.
@@ -236,6 +240,9 @@ func (w *World) install(ctx context.Context, name string) error {
 		return err
 	}
 	w.Case.Progress("%s: Istio is installed", name)
+	if _, err := c.Kubectl(ctx, identityLog, "apply", "-f", "-"); err != nil {
+		return err
+	}
 	if objects := w.elsewhere(name, folder); objects != "" {
 		if _, err := c.Kubectl(ctx, objects, "apply", "-f", "-"); err != nil {
 			return err
@@ -243,27 +250,6 @@ func (w *World) install(ctx context.Context, name string) error {
 	}
 	_, err = c.Kubectl(ctx, "", "apply", "-k", folder)
 	w.Case.Progress("%s: the bundle is applied", name)
-	return err
-}
-
-// upstream are the settings without which the Envoy of its own project cannot run what istiod gives it;
-// conformance/README.md says what they switch off.
-var upstream = []string{
-	"values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=false",
-	"values.pilot.env.PILOT_ENABLE_ALPN_FILTER=false",
-	"values.telemetry.enabled=false",
-}
-
-func (w *World) installIstio(ctx context.Context, name, folder string) error {
-	file := filepath.Join(folder, "10-istio", "istio-operator.yaml")
-	if _, err := os.Stat(file); err != nil {
-		return errors.New("no IstioOperator file")
-	}
-	arguments := []string{"install", "--skip-confirmation", "-f", file}
-	for _, it := range upstream {
-		arguments = append(arguments, "--set", it)
-	}
-	_, err := w.Clusters[name].Istioctl(ctx, arguments...)
 	return err
 }
 
@@ -281,5 +267,6 @@ func (w *World) elsewhere(name, folder string) string {
 			text.WriteString(serviceOf(s))
 		}
 	}
+	text.WriteString(w.foreignGateway(name, folder))
 	return text.String()
 }

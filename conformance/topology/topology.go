@@ -82,9 +82,10 @@ type Service struct {
 
 // External is a host outside the mesh, with those who call it.
 type External struct {
-	Hosts   Names           `json:"hosts"`
-	Ports   map[string]Port `json:"ports"`
-	Callers Names           `json:"callers"`
+	Hosts     Names           `json:"hosts"`
+	Addresses Names           `json:"addresses"`
+	Ports     map[string]Port `json:"ports"`
+	Callers   Names           `json:"callers"`
 }
 
 // Ingress is what can be reached from outside.
@@ -95,7 +96,8 @@ type Ingress struct {
 	Hosts    Names  `json:"hosts"`
 	Listen   int    `json:"listen"`
 	TLS      *struct {
-		Redirect bool `json:"redirect"`
+		Credential string `json:"credentialName"`
+		Redirect   bool   `json:"redirect"`
 	} `json:"tls"`
 	Paths Names `json:"paths"`
 }

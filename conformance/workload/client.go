@@ -89,7 +89,7 @@ func (c *client) close() {
 }
 
 func (c *client) tls() *tls.Config {
-	return &tls.Config{ServerName: c.serverName, InsecureSkipVerify: true}
+	return &tls.Config{ServerName: c.serverName, NextProtos: c.alpn, InsecureSkipVerify: true}
 }
 
 // dial is an ordinary program's, and remembers what the name resolved to.

@@ -1,4 +1,4 @@
-// The subcommand `load`: calls at a steady rate, and one report of them.
+// The subcommand `load`: calls at a steady rate, and a report of them.
 package main
 
 import (
@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ func loadCommand(ctx context.Context, arguments []string) error {
 	rate := set.Float64("rate", 20, "calls a second")
 	keep := set.Bool("keep", false, "share connections among the calls, rather than one a call")
 	limit := set.Duration("for", 10*time.Minute, "how long, unless a signal ends it")
+	each := set.Bool("each", false, "a line for each call as it ends, before the report")
+	attended := set.Bool("attended", false, "end when standard input does, too")
 	set.Parse(arguments)
 	t, err := read()
 	if err != nil {
@@ -32,9 +35,26 @@ func loadCommand(ctx context.Context, arguments []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
+	if *attended {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			cancel()
+		}()
+	}
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
-	return out.Encode(load(ctx, t, *rate, *keep))
+	r := newReport()
+	if *each {
+		r.lines = out
+	}
+	load(ctx, t, *rate, *keep, r)
+	return out.Encode(r)
+}
+
+// made is a call of a load.
+type made struct {
+	At time.Time `json:"at"` // when it began
+	result
 }
 
 // report is what came of a load, in the order in which calls ended.
@@ -46,7 +66,8 @@ type report struct {
 	Failures    []failure      `json:"failures"` // the first ones
 	Transitions []transition   `json:"transitions"`
 
-	last string // the cluster of the last answer
+	last  string        // the cluster of the last answer
+	lines *json.Encoder // for each call, if anybody wants them
 }
 
 type failure struct {
@@ -68,6 +89,9 @@ func newReport() *report {
 
 func (r *report) add(began time.Time, got result) {
 	r.Calls++
+	if r.lines != nil {
+		_ = r.lines.Encode(made{began.UTC(), got}) // who does not listen any more misses nothing
+	}
 	if !got.OK {
 		r.Failed++
 		if len(r.Failures) < shownFailures {
@@ -85,14 +109,13 @@ func (r *report) add(began time.Time, got result) {
 }
 
 // load calls until the context ends, however slow the answers are, and waits for those that are due.
-func load(ctx context.Context, t target, rate float64, keep bool) *report {
+func load(ctx context.Context, t target, rate float64, keep bool, r *report) {
 	ask := func() result { return askOnce(t) }
 	if keep {
 		shared := newClient(t)
 		defer shared.close()
 		ask = shared.ask
 	}
-	r := newReport()
 	var counting sync.Mutex
 	add := func(began time.Time, got result) {
 		counting.Lock()
@@ -121,5 +144,4 @@ func load(ctx context.Context, t target, rate float64, keep bool) *report {
 		}
 	}
 	flights.Wait()
-	return r
 }

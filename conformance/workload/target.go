@@ -19,6 +19,7 @@ type target struct {
 	authority  string
 	path       string
 	serverName string
+	alpn       []string
 	timeout    time.Duration
 }
 
@@ -30,6 +31,7 @@ func targetFlags(set *flag.FlagSet, timeout time.Duration) func() (target, error
 	authority := set.String("authority", "", "the authority, if it is not the address as written")
 	path := set.String("path", "", "the path, if it is not that of the URL")
 	serverName := set.String("tls-name", "", "the server name of TLS, if it is not the host")
+	alpn := set.String("alpn", "", "a protocol for TLS to offer")
 	set.DurationVar(&timeout, "timeout", timeout, "the longest that a call may take, with its look-up")
 	return func() (target, error) {
 		written := *address
@@ -44,6 +46,9 @@ func targetFlags(set *flag.FlagSet, timeout time.Duration) func() (target, error
 		override(&t.authority, *authority)
 		override(&t.path, *path)
 		override(&t.serverName, *serverName)
+		if *alpn != "" {
+			t.alpn = []string{*alpn}
+		}
 		return t, err
 	}
 }

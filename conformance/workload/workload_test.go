@@ -265,12 +265,15 @@ func TestLoad(t *testing.T) {
 		for _, keep := range []bool{false, true} {
 			ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
 			time.AfterFunc(300*time.Millisecond, func() { s.failing.Store(true) })
-			got := load(ctx, targets[protocol], 50, keep)
+			var lines bytes.Buffer
+			got := newReport()
+			got.lines = json.NewEncoder(&lines)
+			load(ctx, targets[protocol], 50, keep, got)
 			cancel()
 			s.failing.Store(false)
 			answered := got.ByCluster["c1"]
 			if got.Calls < 25 || got.Calls > 35 || answered < 10 || got.Failed < 10 || answered+got.Failed != got.Calls ||
-				got.ByPod["cart-c1"] != answered || len(got.Failures) != got.Failed || len(got.Transitions) != 0 {
+				got.ByPod["cart-c1"] != answered || bytes.Count(lines.Bytes(), []byte("\n")) != got.Calls || len(got.Failures) != got.Failed || len(got.Transitions) != 0 {
 				t.Errorf("%s, keep %v: %+v", protocol, keep, got)
 			}
 		}

@@ -1,0 +1,77 @@
+// Gateways that a cluster has from elsewhere; the topology says how their pods are labelled.
+package route
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"meshlatch/conformance/topology"
+)
+
+// foreignGateway is what stands for one, where the topology says so: pods that Istio makes gateways of.
+func (w *World) foreignGateway(name, folder string) string {
+	spec := w.Topology.Clusters[name].Ingress
+	numbers := []int{80, 443}
+	serves := false
+	for _, key := range topology.Keys(w.Topology.Ingress) {
+		i := w.Topology.Ingress[key]
+		if slices.Contains(w.Topology.Serving(i), name) {
+			serves = true
+			if i.Listen != 0 && !slices.Contains(numbers, i.Listen) {
+				numbers = append(numbers, i.Listen)
+			}
+		}
+	}
+	if !serves || spec.Selector == nil {
+		return ""
+	}
+	labels := maps.Clone(spec.Selector)
+	labels["sidecar.istio.io/inject"] = "true"
+	service := corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: metav1.ObjectMeta{Name: "foreign-gateway", Namespace: spec.Namespace},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: spec.Selector},
+	}
+	for _, number := range numbers {
+		target := number
+		if number < 1024 {
+			target += 8000
+		}
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("port-%d", number), Port: int32(number), TargetPort: intstr.FromInt(target)})
+	}
+	deployment := appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: metav1.ObjectMeta{Name: "foreign-gateway", Namespace: spec.Namespace},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: spec.Selector},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{"inject.istio.io/templates": "gateway"}},
+				Spec: corev1.PodSpec{
+					ServiceAccountName: spec.ServiceAccount,
+					Containers:         []corev1.Container{{Name: "istio-proxy", Image: "auto"}},
+				},
+			},
+		},
+	}
+	text := ""
+	// What the bundle says of its own namespaces stays.
+	if _, err := os.Stat(filepath.Join(folder, "00-namespaces", spec.Namespace+".yaml")); err != nil {
+		text += document(corev1.Namespace{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: spec.Namespace},
+		})
+	}
+	if spec.ServiceAccount != "" {
+		text += document(corev1.ServiceAccount{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"}, ObjectMeta: metav1.ObjectMeta{Name: spec.ServiceAccount, Namespace: spec.Namespace},
+		})
+	}
+	return text + document(service) + document(deployment)
+}
