@@ -14,10 +14,20 @@ import (
 	"meshlatch/conformance/topology"
 )
 
-// targetOf is the number of a container's port; a named one gets the next of a range of its own.
-func targetOf(p topology.Port, i int) int {
+// targetOf is the number of a container's port; a named one has the number that the workload gives it, or the
+// next of a range of its own.
+func targetOf(s *topology.Service, p topology.Port, i int) int {
 	if number, err := strconv.Atoi(p.Target); err == nil {
 		return number
+	}
+	fields, _ := s.Workload.(map[string]any)
+	container, _ := fields["container"].(map[string]any)
+	ports, _ := container["ports"].([]any)
+	for _, it := range ports {
+		port, _ := it.(map[string]any)
+		if number, is := port["containerPort"].(float64); is && port["name"] == p.Target {
+			return int(number)
+		}
 	}
 	return 18000 + i
 }
@@ -29,7 +39,7 @@ func deploymentOf(s *topology.Service) string {
 	container := corev1.Container{Name: "server", Image: "workload"}
 	for i, name := range topology.Keys(s.Ports) {
 		p := s.Ports[name]
-		port := corev1.ContainerPort{ContainerPort: int32(targetOf(p, i))}
+		port := corev1.ContainerPort{ContainerPort: int32(targetOf(s, p, i))}
 		if _, err := strconv.Atoi(p.Target); err != nil {
 			port.Name = p.Target
 		}

@@ -50,7 +50,7 @@ func (w *World) installIstio(ctx context.Context, name, folder string) error {
 func (w *World) byIstioctl(ctx context.Context, name, file string) error {
 	arguments := []string{"install", "--skip-confirmation", "-f", file}
 	for key, value := range upstream {
-		arguments = append(arguments, "--set", "values."+key+"="+value)
+		arguments = append(arguments, "--set=values."+key+"="+value)
 	}
 	slices.Sort(arguments[4:])
 	_, err := w.Clusters[name].Istioctl(ctx, arguments...)

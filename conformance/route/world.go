@@ -181,7 +181,7 @@ func (w *World) workload(name, namespace, pod string, labels map[string]string) 
 		}
 		it.Service = key
 		for i, port := range topology.Keys(s.Ports) {
-			number := targetOf(s.Ports[port], i)
+			number := targetOf(s, s.Ports[port], i)
 			if !slices.ContainsFunc(it.Listen, func(l listen) bool { return l.Port == number }) {
 				it.Listen = append(it.Listen, listen{number, topology.ProtocolOf(port, s.Ports[port])})
 			}
