@@ -1,6 +1,6 @@
 //! Our own CoreDNS: it knows the names that its cluster calls, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
@@ -55,6 +55,7 @@ struct Zone<'a> {
     suffix: &'a str,
     ttl: u32,
     server: &'static str,
+    between: BTreeSet<&'a str>,
 }
 
 pub(super) fn write(dns: &Dns<'_>, image: &str, bundle: &mut Bundle) {
@@ -74,12 +75,19 @@ fn config_map(dns: &Dns<'_>) -> ConfigMap {
         zone_file: format!("{FOLDER}/{ZONE_KEY}"),
         hosts: dns.hosts.iter().map(|(name, ip)| Host { name, address: ip.to_string() }).collect(),
     };
-    let zone = Zone { suffix: dns.suffix, ttl: TTL_SECONDS, server: HOST };
+    let zone = Zone { suffix: dns.suffix, ttl: TTL_SECONDS, server: HOST, between: between(dns) };
     let data = [
         ("Corefile".to_owned(), fill(Template::ServerCorefile, &corefile)),
         (ZONE_KEY.to_owned(), fill(Template::ServerZone, &zone)),
     ];
     ConfigMap { metadata: metadata(), data: Some(data.into()), ..ConfigMap::default() }
+}
+
+/// The names between those of services and the suffix. They exist, though nothing runs there: who is told
+/// that one does not may take it that nothing below does (RFC 8020).
+fn between<'a>(dns: &'a Dns<'_>) -> BTreeSet<&'a str> {
+    let above = |name: &&'a str| name.split_once('.').map(|(_, rest)| rest).filter(|rest| *rest != dns.suffix);
+    dns.hosts.keys().flat_map(|name| std::iter::successors(Some(name.as_str()), above).skip(1)).collect()
 }
 
 fn deployment(image: &str) -> Deployment {
