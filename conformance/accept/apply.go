@@ -26,6 +26,9 @@ func (s *server) accept(ctx context.Context, b *bundle) (map[key]*unstructured.U
 	}
 	for _, it := range b.objects {
 		_, err := s.apply(ctx, it)
+		if err == nil {
+			err = b.elsewhere(it)
+		}
 		note(it, err)
 	}
 	if wrong != nil {

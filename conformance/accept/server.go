@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -58,7 +57,7 @@ func openServer(ctx context.Context, settings Settings, number int) (*server, er
 	name := fmt.Sprintf("accept-%d", number)
 	c, err := cluster.Start(ctx, cluster.Spec{
 		Name: name, Number: number, Programs: settings.Programs, Logs: filepath.Join(settings.Logs, name),
-		Pods: netip.MustParsePrefix("10.244.0.0/16"), Services: netip.MustParsePrefix("10.96.0.0/16"), NoNode: true,
+		Pods: netip.MustParsePrefix("10.244.0.0/16"), Services: usualRange, NoNode: true,
 	})
 	if err != nil {
 		return nil, err
@@ -150,22 +149,6 @@ var (
 	rangesResource      = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "servicecidrs"}
 	namespaces          = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
-
-// rangesOf are the ranges of Services that topologies give: bundles pin ClusterIPs in them.
-func rangesOf(bundles []*bundle) []*unstructured.Unstructured {
-	var list []*unstructured.Unstructured
-	for _, b := range bundles {
-		for _, it := range b.topology.Ranges.Services {
-			if p, err := netip.ParsePrefix(it); err == nil && p.Addr().Is4() {
-				list = append(list, &unstructured.Unstructured{Object: map[string]any{
-					"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-					"metadata": map[string]any{"name": strings.NewReplacer(".", "-", "/", "-").Replace(it)},
-					"spec":     map[string]any{"cidrs": []any{it}}}})
-			}
-		}
-	}
-	return list
-}
 
 // established says which definition or range is not in force yet.
 func (s *server) established(ctx context.Context) error {

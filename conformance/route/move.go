@@ -21,6 +21,8 @@ import (
 )
 
 const (
+	// pauseAfterStep is how long the load goes on after a step, before the next begins.
+	pauseAfterStep = 8 * time.Second
 	// settled is when, after the last command of a step, only those answer who are meant to.
 	settled = 4 * time.Second
 	// shownWrongs is how many of one kind are told.
@@ -150,7 +152,7 @@ func (m *move) judge(ctx context.Context) {
 	wanted, outside := m.wanted()
 	m.spans = []span{{began: time.Now(), done: time.Now()}}
 	load := m.world.begin(ctx, wanted, outside)
-	sleep(ctx, m.world.Pause)
+	sleep(ctx, pauseAfterStep)
 	err := m.follow(ctx, load)
 	end := time.Now()
 	load.end()
@@ -191,7 +193,7 @@ func (m *move) follow(ctx context.Context, load *steady) error {
 			m.world.Case.Progress("%s: %.1f s: %s", step.name, time.Since(began).Seconds(), command)
 		}
 		m.spans[len(m.spans)-1].done = time.Now()
-		sleep(ctx, m.world.Pause)
+		sleep(ctx, pauseAfterStep)
 		calls, failed := load.count()
 		m.world.Case.Progress("%s is done: %d calls so far, %d failed", step.name, calls, failed)
 	}

@@ -26,7 +26,6 @@ type Settings struct {
 	Programs  string // the folder with the real programs
 	Meshlatch string // the program under test
 	Logs      string
-	Pause     time.Duration // how long the load of a move goes on after a step, before the next begins
 }
 
 // World is the running clusters of a case, and what is between them.
