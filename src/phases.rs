@@ -4,11 +4,12 @@
 //! still call is taken away, and nothing is called that may not be there yet:
 //!
 //! - *prepare*: gateways let in the names of before and of after, and rules know the subsets that
-//!   routes will name. No pod starts, no route comes.
-//! - *open*: the new pods start, with routes that lead past them.
+//!   routes will name. Where the service comes to, hosts are known that only its new pods will call:
+//!   kustomize has pods start before. No pod starts, no route comes that anybody follows.
+//! - *open*: the new pods start, with routes everywhere that lead past them.
 //! - *switch*: callers call as after. What the old way needs stays: pods that have the old address
 //!   live until the last of them is replaced.
-//! - *release*: what led callers the old way goes, and so do the old pods.
+//! - *release*: what led callers the old way goes, and so do the old pods. Hosts that only they called stay.
 //! - After that the bundle is that of after: what was open for the old way is closed.
 //!
 //! Within a phase the order of clusters is [`Part::rank`]'s. The way back is the same in reverse.
@@ -104,8 +105,14 @@ pub(crate) fn between(before: &Bundle, after: Bundle, phase: Phase, part: Part, 
     let ids: IndexSet<&Id> = new.keys().chain(old.keys()).collect();
     for id in ids {
         let object = match (old.get(id), new.get(id)) {
-            (None, Some(new)) => comes(id, new, phase, part).then(|| new.clone()),
-            (Some(old), None) => (!goes(id, old, phase, part)).then(|| old.clone()),
+            (None, Some(new)) => {
+                let is_first = before.get(&new.path).is_none();
+                comes(id, new, is_first, phase, part).then(|| new.clone())
+            }
+            (Some(old), None) => {
+                let is_last = after.get(&old.path).is_none();
+                (!goes(id, old, is_last, phase, part)).then(|| old.clone())
+            }
             (Some(old), Some(new)) => Some(changed(id, old, new, phase, part)),
             (None, None) => None,
         };
@@ -172,20 +179,29 @@ fn is_own(object: &Object) -> bool {
     spec.get("workloadSelector").is_some() || spec["endpoints"].as_sequence().is_some_and(|it| it.iter().any(is_here))
 }
 
-/// Whether an object of after is there already.
-fn comes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
+/// Whether an object of after is there already; it may be among the first that the cluster has of a service.
+fn comes(id: &Id, object: &Object, is_first: bool, phase: Phase, part: Part) -> bool {
     match (phase, part) {
+        // What was not known here is called by nobody yet.
+        (Phase::Prepare, Part::Joining) if is_first && object.path.starts_with("20-mesh/") => true,
         (Phase::Prepare, Part::Joining) => !leads(id, object) && id.0 != "Deployment",
+        // Pushed together, the endpoints of a new gateway reach an Envoy before the route that leads past them.
+        (Phase::Open, _) if id.0 == "VirtualService" && has_shares(object) => true,
         (Phase::Prepare | Phase::Open, Part::Staying) => !leads(id, object),
-        (Phase::Prepare | Phase::Open, Part::Calling | Part::Leaving) => id.0 == "DestinationRule",
+        // The new pods call here, too.
+        (Phase::Prepare | Phase::Open, Part::Calling | Part::Leaving) => {
+            ["DestinationRule", "Gateway"].contains(&id.0.as_str()) || id.0 == "ServiceEntry" && is_own(object)
+        }
         // A bundle's routes come before its pods.
         (Phase::Open, Part::Joining) | (Phase::Switch | Phase::Release, _) => true,
     }
 }
 
-/// Whether an object of before is gone already.
-fn goes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
+/// Whether an object of before is gone already; it may be among the last that the cluster has of a service.
+fn goes(id: &Id, object: &Object, is_last: bool, phase: Phase, part: Part) -> bool {
     match phase {
+        // Old pods call as long as they end; nobody else does.
+        Phase::Release if part == Part::Leaving && is_last && object.path.starts_with("20-mesh/") => false,
         Phase::Release => leads(id, object) || part == Part::Leaving && id.0 == "Deployment",
         // The gateways of a cluster that has no share any more go before the routes that know shares.
         Phase::Switch => matches!(part, Part::Staying | Part::Calling) && id.0 == "WorkloadEntry",
@@ -193,10 +209,14 @@ fn goes(id: &Id, object: &Object, phase: Phase, part: Part) -> bool {
     }
 }
 
+/// Whether a route leads to shares of a host.
+fn has_shares(route: &Object) -> bool {
+    route.text.lines().any(|it| it.trim_start().starts_with("subset: "))
+}
+
 /// Whether a route leads to shares of a host, and the other to the whole of it.
 fn has_shares_beside(route: &Object, other: &Object) -> bool {
-    let by_subset = |it: &Object| it.text.lines().any(|it| it.trim_start().starts_with("subset: "));
-    by_subset(route) && !by_subset(other)
+    has_shares(route) && !has_shares(other)
 }
 
 /// An object that is not the same before and after.
@@ -208,7 +228,13 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
     let early = phase <= Phase::Open;
     match (id.0.as_str(), part) {
         // On the way back a route goes before the subsets that it names, and a pod before its names.
-        ("DestinationRule" | "Sidecar", Part::Calling | Part::Leaving) if early => widened(new, old),
+        ("DestinationRule" | "Sidecar" | "Gateway" | "AuthorizationPolicy", Part::Calling | Part::Leaving) if early => {
+            widened(new, old)
+        }
+        // Shares are there before the pods and gateways that have none yet, and until the gateways that have none any more
+        // are gone.
+        ("VirtualService", _) if phase == Phase::Open && has_shares_beside(new, old) => new.clone(),
+        ("VirtualService", _) if phase == Phase::Switch && has_shares_beside(old, new) => old.clone(),
         (_, Part::Calling | Part::Leaving) if early => old.clone(),
         // The Service of pods knows the ports of the pods, that of gateways does not.
         ("Service", Part::Leaving) => old.clone(),
@@ -217,9 +243,6 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         // Whoever left is asked by nobody.
         ("ServiceEntry", _) if is_own(old) && !is_own(new) => new.clone(),
         ("ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => widened(old, new),
-        // Shares are there before the pods that have none yet, and until the gateways that have none any more are gone.
-        ("VirtualService", Part::Joining) if phase == Phase::Open && has_shares_beside(new, old) => new.clone(),
-        ("VirtualService", _) if phase == Phase::Switch && has_shares_beside(old, new) => old.clone(),
         _ if early => old.clone(),
         _ => new.clone(),
     }

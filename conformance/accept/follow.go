@@ -189,7 +189,7 @@ func (b *bundle) stays(it key) bool {
 		return false
 	}
 	if namespace == "istio-system" {
-		return said("`istio-system` with the secret `cacerts`")
+		return said("the namespaces of the services, `istio-system`")
 	}
 	return said("the namespaces of the services") && b.has("Namespace", namespace)
 }

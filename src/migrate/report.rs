@@ -45,10 +45,10 @@ fn title(step: &Step) -> String {
 fn why(phase: Option<Phase>) -> &'static str {
     match phase {
         Some(Phase::Prepare) => {
-            "Gateways let in the names of before and of after, and rules know the subsets that routes will name. Nobody calls \
-             another way yet."
+            "Gateways let in the names of before and of after, rules know the subsets that routes will name, and what new pods \
+             will call is known beside them. Nobody calls another way yet."
         }
-        Some(Phase::Open) => "The new pods start, with routes beside them that lead past them.",
+        Some(Phase::Open) => "The new pods start, with routes that lead past them.",
         Some(Phase::Switch) => {
             "Callers call the new way. What the old way needs is still there, for pods that still have the old address."
         }
@@ -95,9 +95,9 @@ fn back<'a>(state: &'a State, change: &Change) -> PlanAction<'a> {
     PlanAction { added: String::new(), changed: String::new(), ..action(state, &turned) }
 }
 
-/// What leads calls goes before what it needs.
+/// Pods go while routes still lead past them, what leads calls goes before what it needs.
 fn sorted(mut ids: Vec<&Id>) -> Vec<&Id> {
-    let first = ["VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
+    let first = ["Deployment", "VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
     ids.sort_by_key(|id| first.iter().position(|it| *it == id.0).unwrap_or(first.len()));
     ids
 }
@@ -127,7 +127,7 @@ fn rollouts(old: &IndexMap<Id, Object>, new: &IndexMap<Id, Object>) -> Vec<[Stri
     deployments.map(|(id, _)| [id.1.clone(), id.2.clone()]).collect()
 }
 
-/// As kubectl takes it: namespace, kind with its group, name. Two groups have a Gateway.
+/// As kubectl takes it: namespace, kind with its group and what it waits for, name. Two groups have a Gateway.
 fn deletion(id: &Id, object: &Object) -> [String; 3] {
     let (kind, group) = (id.0.to_lowercase(), object.value["apiVersion"].as_str().unwrap_or_default());
     // A policy is one of policies, a gateway one of gateways.
@@ -135,6 +135,8 @@ fn deletion(id: &Id, object: &Object) -> [String; 3] {
     let plural = stem.map_or_else(|| format!("{kind}s"), |it| format!("{it}ies"));
     let kind = match group.split_once('/') {
         Some((group, _)) if group.contains('.') => format!("{plural}.{group}"),
+        // Until its pods have ended, too: what is deleted next led past them.
+        _ if kind == "deployment" => format!("--cascade=foreground {kind}"),
         _ => kind,
     };
     [id.1.clone(), kind, id.2.clone()]

@@ -156,7 +156,7 @@ impl<'a> World<'a> {
         }
         self.roll_out(cluster);
         self.look().map_err(|it| format!("after the pods of {cluster} were ready: {it}"))?;
-        let first = ["VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
+        let first = ["Deployment", "VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
         let mut gone: Vec<Id> =
             self.clusters[cluster].objects.keys().filter(|it| !keep.contains(*it)).cloned().collect();
         gone.sort_by_key(|id| first.iter().position(|it| *it == id.0).unwrap_or(first.len()));
