@@ -401,7 +401,7 @@ func (m *mesh) judgeUndeclared(r *report) {
 			for _, key := range topology.Keys(m.topology.Services) {
 				s := m.topology.Services[key]
 				from := func(it topology.Caller) bool { return it.Cluster == name && it.Namespace == p.namespace }
-				if slices.Contains(m.topology.Hosted(s), name) || slices.ContainsFunc(m.topology.Callers(s), from) {
+				if slices.Contains(m.topology.Hosted(s), name) || slices.ContainsFunc(m.topology.Callers(s), from) || m.topology.OnTheWay(s, name, p.namespace) {
 					continue
 				}
 				for _, host := range []string{m.topology.GlobalHost(s), s.LocalHost()} {

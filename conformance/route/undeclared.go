@@ -57,7 +57,8 @@ func (w *World) undeclared(from household) []request {
 	for _, key := range topology.Keys(w.Topology.Services) {
 		s := w.Topology.Services[key]
 		declares := func(it topology.Caller) bool { return it.Cluster == from.cluster && it.Namespace == from.namespace }
-		if slices.Contains(w.Topology.Hosted(s), from.cluster) || slices.ContainsFunc(w.Topology.Callers(s), declares) {
+		if slices.Contains(w.Topology.Hosted(s), from.cluster) || slices.ContainsFunc(w.Topology.Callers(s), declares) ||
+			w.Topology.OnTheWay(s, from.cluster, from.namespace) {
 			continue
 		}
 		for _, portName := range topology.Keys(s.Ports) {

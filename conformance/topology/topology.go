@@ -564,6 +564,18 @@ func (t *Topology) Callers(callee *Service) []Caller {
 	return list
 }
 
+// OnTheWay says whether a service that moves calls another from a cluster that it comes to or leaves: the
+// way is there before its pods, and after them.
+func (t *Topology) OnTheWay(callee *Service, cluster, namespace string) bool {
+	m := t.Moving
+	if m == nil {
+		return false
+	}
+	s := t.Services[m.Service]
+	there := slices.Contains(s.Clusters, cluster) || slices.Contains(m.Before.Clusters, cluster)
+	return there && s.Namespace == namespace && slices.ContainsFunc(s.Calls, func(it Call) bool { return it.Service == callee.Key })
+}
+
 // Serving are the clusters whose gateways serve an ingress.
 func (t *Topology) Serving(i *Ingress) Names {
 	if len(i.Clusters) > 0 {
