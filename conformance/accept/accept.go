@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 
-	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/report"
 	"meshlatch/conformance/topology"
 )
@@ -39,14 +38,9 @@ type group struct {
 	bundles []*bundle
 }
 
-// Run judges the bundles of cases, folders with topology.yaml and out/. It must run in a sandbox, with kubectl on the path.
+// Run judges the bundles of cases, folders with topology.yaml and out/. It needs kubectl on the path; without a sandbox
+// its API servers listen on loopback.
 func Run(ctx context.Context, settings Settings, r *report.Report, dirs []string) {
-	if !cluster.Sandboxed() {
-		for _, it := range dirs {
-			r.Case(it).Skip("an API server takes its objects", cluster.ErrNoRights.Error())
-		}
-		return
-	}
 	releases, err := releasesIn(settings.Definitions)
 	if err != nil {
 		r.Case("accept").Judge("knows Istio's definitions", err)

@@ -33,7 +33,7 @@ type Spec struct {
 	// Balancers are the addresses of a Service of type LoadBalancer; none leaves it pending.
 	Balancers func(service *corev1.Service) []corev1.LoadBalancerIngress
 	// Workload says how an application container listens, as its variable MESHLATCH_WORKLOAD.
-	Workload func(namespace, pod string, labels map[string]string) string
+	Workload func(pod *corev1.Pod) string
 	// Istio is a folder below Programs whose programs of Istio are used rather than those there.
 	Istio string
 	// Upstream is the DNS server of the world outside.
@@ -223,7 +223,7 @@ func (c *Cluster) start(name string, arguments ...string) error {
 }
 
 func (c *Cluster) ready(ctx context.Context) error {
-	return eventually(ctx, 2*time.Minute, func() error {
+	return Eventually(ctx, 2*time.Minute, func() error {
 		answer, err := c.Client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		if err == nil && string(answer) != "ok" {
 			err = errors.New(string(answer))
@@ -283,8 +283,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// eventually tries until it works, or the time is over; then it says why the last try failed.
-func eventually(ctx context.Context, limit time.Duration, try func() error) error {
+// Eventually tries until it works, or the time is over; then it says why the last try failed.
+func Eventually(ctx context.Context, limit time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {

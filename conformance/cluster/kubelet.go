@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
@@ -63,14 +64,14 @@ func (c *Cluster) join(ctx context.Context) error {
 
 func (k *kubelet) register() error {
 	c := k.cluster
-	labels := map[string]string{"kubernetes.io/hostname": c.node.namespace, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+	about := map[string]string{"kubernetes.io/hostname": c.node.namespace, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
 	for i, part := range strings.Split(c.Locality, "/") {
 		if part != "" && i < 3 {
-			labels[[]string{"topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"}[i]] = part
+			about[[]string{"topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"}[i]] = part
 		}
 	}
 	much := corev1.ResourceList{"cpu": resource.MustParse("1000"), "memory": resource.MustParse("1000Gi"), "pods": resource.MustParse("10000")}
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.node.namespace, Labels: labels}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: c.node.namespace, Labels: about}}
 	node, err := c.Client.CoreV1().Nodes().Create(k.context, node, metav1.CreateOptions{})
 	if err != nil {
 		return err
@@ -168,30 +169,22 @@ func (c *Cluster) Pod(namespace, name string) *Pod {
 }
 
 // Running finds the pods of a namespace with these labels that are ready.
-func (c *Cluster) Running(namespace string, labels map[string]string) []*Pod {
+func (c *Cluster) Running(namespace string, with map[string]string) []*Pod {
+	selector := labels.SelectorFromSet(with)
 	c.kubelet.mutex.Lock()
 	defer c.kubelet.mutex.Unlock()
 	var list []*Pod
 	for _, p := range c.kubelet.pods {
-		if p.object.Namespace == namespace && p.ready() && covers(labels, p.object.Labels) {
+		if p.object.Namespace == namespace && p.ready() && selector.Matches(labels.Set(p.object.Labels)) {
 			list = append(list, &Pod{p})
 		}
 	}
 	return list
 }
 
-func covers(some, all map[string]string) bool {
-	for name, value := range some {
-		if all[name] != value {
-			return false
-		}
-	}
-	return true
-}
-
 // Available waits until all Deployments of the cluster are rolled out.
 func (c *Cluster) Available(ctx context.Context, limit time.Duration) error {
-	return eventually(ctx, limit, func() error {
+	return Eventually(ctx, limit, func() error {
 		list, err := c.Client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

@@ -78,7 +78,7 @@ func (p *pod) run() {
 	}
 	p.touch()
 	// What a volume needs may come later, as Istio's root certificate does.
-	err = eventually(p.context, time.Hour, func() error {
+	err = Eventually(p.context, time.Hour, func() error {
 		err := p.volumes()
 		p.say(err)
 		return err
@@ -105,7 +105,7 @@ func (p *pod) initialize(spec *corev1.Container) bool {
 	if sidecar(spec) {
 		p.keep(spec)
 		c := p.containers[spec.Name]
-		return eventually(p.context, time.Hour, func() error {
+		return Eventually(p.context, time.Hour, func() error {
 			p.mutex.Lock()
 			defer p.mutex.Unlock()
 			if !c.started {

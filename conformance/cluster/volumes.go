@@ -312,7 +312,7 @@ func (p *pod) jail(spec *corev1.Container) (*jail, error) {
 		return nil, err
 	}
 	if image.workload && c.Workload != nil {
-		variables = append(variables, "MESHLATCH_WORKLOAD="+c.Workload(p.object.Namespace, p.object.Name, p.object.Labels))
+		variables = append(variables, "MESHLATCH_WORKLOAD="+c.Workload(p.object))
 	}
 	known := map[string]string{}
 	for _, it := range variables {

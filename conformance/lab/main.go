@@ -16,6 +16,7 @@ import (
 
 	"meshlatch/conformance/accept"
 	"meshlatch/conformance/cluster"
+	"meshlatch/conformance/dns"
 	"meshlatch/conformance/report"
 	"meshlatch/conformance/route"
 )
@@ -59,6 +60,14 @@ func work(arguments []string) error {
 	switch tier, cases := flags.Arg(0), flags.Args()[1:]; tier {
 	case "accept":
 		accept.Run(ctx, accept.Settings{Programs: settings.Programs, Logs: settings.Logs, Definitions: *definitions}, r, cases)
+		for _, dir := range cases {
+			c := r.Case(dir)
+			if !cluster.Sandboxed() {
+				c.Skip("CoreDNS", cluster.ErrNoRights.Error())
+				continue
+			}
+			dns.Judge(settings.Programs, dir, c.Judge, c.Skip)
+		}
 	case "route":
 		err = routeAll(ctx, settings, r, cases, *wait)
 	case "defects":

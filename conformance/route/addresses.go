@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/topology"
 )
 
@@ -131,7 +132,7 @@ func (w *World) judgeThrough(ctx context.Context, ways []way, owner, what string
 	for _, it := range ways {
 		all.Go(func() error {
 			began := time.Now()
-			err := eventually(ctx, limit, func() error {
+			err := cluster.Eventually(ctx, limit, func() error {
 				results, err := it.ask(ctx, asking{count: 20, timeout: 3 * time.Second})
 				got := map[string]int{}
 				for _, one := range results {

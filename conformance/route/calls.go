@@ -91,10 +91,11 @@ func (q request) make(ctx context.Context, from *cluster.Pod) ([]result, error) 
 	if err != nil {
 		return nil, err
 	}
-	return parse(out)
+	return q.parse(out)
 }
 
-func parse(out string) ([]result, error) {
+// parse reads what the workload says, a line for each call.
+func (q request) parse(out string) ([]result, error) {
 	var list []result
 	lines := bufio.NewScanner(strings.NewReader(out))
 	for lines.Scan() {
@@ -103,6 +104,13 @@ func parse(out string) ([]result, error) {
 			return nil, fmt.Errorf("%w: %s", err, lines.Text())
 		}
 		list = append(list, one)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	// Of a call that nothing is said of, nothing is known: it must not pass for one that was refused.
+	if want := max(q.count, 1); len(list) != want {
+		return nil, fmt.Errorf("the workload told of %d calls, not of %d", len(list), want)
 	}
 	return list, nil
 }
@@ -198,7 +206,7 @@ func (w *World) judgeCalls(ctx context.Context) {
 		all.Go(func() error {
 			answers := w.Topology.Answers(it.callee, it.cluster)
 			// Clusters come up one after the other, and gateways hear of pods after their own are ready.
-			_ = eventually(ctx, time.Minute, func() error { return w.answered(ctx, it, answers) })
+			_ = cluster.Eventually(ctx, time.Minute, func() error { return w.answered(ctx, it, answers) })
 			w.Case.Judge(fmt.Sprintf("%s: %s", it, answers), w.answered(ctx, it, answers))
 			return nil
 		})

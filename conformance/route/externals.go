@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/topology"
 )
 
@@ -67,7 +68,7 @@ func (w *World) judgeExternal(ctx context.Context, from household, q request, de
 		return err
 	}
 	if declared {
-		w.Case.Judge(fmt.Sprintf("%s call %s (%s): outside", from, q.address, q.protocol), eventually(ctx, time.Minute, try))
+		w.Case.Judge(fmt.Sprintf("%s call %s (%s): outside", from, q.address, q.protocol), cluster.Eventually(ctx, time.Minute, try))
 		return
 	}
 	w.Case.Judge(fmt.Sprintf("%s do not get out to %s, which they do not declare", from, q.address), try())

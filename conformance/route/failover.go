@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/topology"
 )
 
@@ -187,7 +188,7 @@ func (w *World) kill(ctx context.Context, s *topology.Service, replicas map[stri
 					return err
 				}
 			}
-			return eventually(ctx, 2*time.Minute, func() error {
+			return cluster.Eventually(ctx, 2*time.Minute, func() error {
 				n := len(w.Clusters[name].Running(s.Namespace, s.Selector))
 				if (n == 0) != slices.Contains(dead, name) {
 					return fmt.Errorf("%d pods of %s run in %s", n, s.Key, name)
@@ -203,7 +204,7 @@ func (w *World) kill(ctx context.Context, s *topology.Service, replicas map[stri
 func (w *World) judgeLost(ctx context.Context, s *topology.Service, dead []string, lost []way) {
 	what := loss(s, dead)
 	// Pods that end answer for a while.
-	err := eventually(ctx, longestFailover, func() error { return each(lost, func(it way) error { return it.ends(ctx) }) })
+	err := cluster.Eventually(ctx, longestFailover, func() error { return each(lost, func(it way) error { return it.ends(ctx) }) })
 	if err != nil {
 		w.Case.Judge(what, err)
 		return

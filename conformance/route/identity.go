@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/topology"
 )
 
@@ -65,7 +66,7 @@ func (w *World) seen(ctx context.Context, c call) error {
 	want := w.Topology.Identity(topology.Caller{Cluster: c.cluster, Namespace: c.caller.Namespace, Account: c.caller.ServiceAccount})
 	path := filepath.Join(w.Logs, it.Answer.Cluster, fmt.Sprintf("%s.%s.istio-proxy.log", c.callee.Namespace, it.Answer.Pod))
 	// Envoy writes its log every ten seconds.
-	return eventually(ctx, time.Minute, func() error {
+	return cluster.Eventually(ctx, time.Minute, func() error {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err

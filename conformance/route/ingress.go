@@ -90,7 +90,7 @@ func (w *World) fromOutside(ctx context.Context, q request) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(string(out))
+	return q.parse(string(out))
 }
 
 // judgeIngress knocks at every gateway that serves the outside.
@@ -158,7 +158,7 @@ func (w *World) judgeEntry(ctx context.Context, e entry) {
 	want := w.Topology.Identity(topology.Caller{Cluster: e.cluster, Namespace: gateway.Object().Namespace, Account: gateway.Object().Spec.ServiceAccountName})
 	q := e.request
 	q.count = 4
-	w.Case.Judge(fmt.Sprintf("%s: %s", e, answers), eventually(ctx, time.Minute, func() error {
+	w.Case.Judge(fmt.Sprintf("%s: %s", e, answers), cluster.Eventually(ctx, time.Minute, func() error {
 		results, err := w.fromOutside(ctx, q)
 		for _, it := range results {
 			switch {
@@ -177,7 +177,7 @@ func (w *World) judgeEntry(ctx context.Context, e entry) {
 }
 
 func (w *World) status(ctx context.Context, q request, want int) error {
-	return eventually(ctx, time.Minute, func() error {
+	return cluster.Eventually(ctx, time.Minute, func() error {
 		results, err := w.fromOutside(ctx, q)
 		for _, it := range results {
 			if it.OK {
@@ -239,7 +239,7 @@ func (w *World) certify(ctx context.Context, e entry) (*x509.Certificate, error)
 
 // shows looks at the certificate that a gateway shows for a host.
 func (w *World) shows(ctx context.Context, e entry, want *x509.Certificate) error {
-	return eventually(ctx, time.Minute, func() error {
+	return cluster.Eventually(ctx, time.Minute, func() error {
 		dialer := tls.Dialer{
 			NetDialer: &net.Dialer{Timeout: 5 * time.Second},
 			Config:    &tls.Config{ServerName: e.host, InsecureSkipVerify: true}, // it is compared below

@@ -57,7 +57,7 @@ func (w *World) enter(ctx context.Context, name, objects, namespace, app string)
 		return nil, err
 	}
 	// It counts as ready a moment before its program can be found.
-	return pod, eventually(ctx, time.Minute, func() error {
+	return pod, cluster.Eventually(ctx, time.Minute, func() error {
 		_, err := request{protocol: "TCP", address: "127.0.0.1:1"}.make(ctx, pod)
 		return err
 	})
@@ -104,7 +104,9 @@ func (w *World) judgeStranger(ctx context.Context, from household, caller topolo
 			}
 			q := request{protocol: protocol, address: at(w.Topology.Host(s, from.cluster), s.Ports[portName].Number), count: 2, timeout: 5 * time.Second}
 			tried++
-			all.Go(func() error { return eventually(ctx, 30*time.Second, func() error { return denied(ctx, pod, q) }) })
+			all.Go(func() error {
+				return cluster.Eventually(ctx, 30*time.Second, func() error { return denied(ctx, pod, q) })
+			})
 		}
 	}
 	if err := all.Wait(); tried > 0 {

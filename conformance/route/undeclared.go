@@ -164,7 +164,7 @@ func (w *World) judgeGateway(ctx context.Context, name string) {
 	var closed, open int
 	judge := func(s *topology.Service, q request, called bool) error {
 		q.timeout = 4 * time.Second
-		return eventually(ctx, 20*time.Second, func() error {
+		return cluster.Eventually(ctx, 20*time.Second, func() error {
 			results, err := w.fromOutside(ctx, q)
 			for _, it := range results {
 				switch come := strings.Contains(it.Error, asked); {

@@ -14,27 +14,10 @@ import (
 	"meshlatch/conformance/cluster"
 )
 
-// eventually tries until it works, or the time is over; then it says why the last try failed.
-func eventually(ctx context.Context, limit time.Duration, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
 // running waits for a pod with these labels.
 func running(ctx context.Context, c *cluster.Cluster, namespace string, labels map[string]string) (*cluster.Pod, error) {
 	var pods []*cluster.Pod
-	err := eventually(ctx, 2*time.Minute, func() error {
+	err := cluster.Eventually(ctx, 2*time.Minute, func() error {
 		if pods = c.Running(namespace, labels); len(pods) == 0 {
 			return fmt.Errorf("no pod in %s has %v", namespace, labels)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/topology"
 )
 
@@ -101,7 +102,7 @@ func (w way) answeredBy(ctx context.Context, a asking, clusters []string) error 
 func (w way) comesTo(ctx context.Context, limit time.Duration, clusters []string) (time.Duration, error) {
 	began := time.Now()
 	var never error
-	err := eventually(ctx, limit, func() error {
+	err := cluster.Eventually(ctx, limit, func() error {
 		err := w.answeredBy(ctx, asking{count: 5 + 10*(len(clusters)-1), timeout: 5 * time.Second}, clusters)
 		if errors.Is(err, errElsewhere) {
 			never = err

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/report"
@@ -122,9 +123,7 @@ func (w *World) startCluster(ctx context.Context, name string, number int) (*clu
 		Name: name, Number: number, Programs: w.Programs, Istio: w.line(it.Istio), Logs: filepath.Join(w.Logs, name),
 		Pods: pods, Services: services, Locality: it.Locality, Upstream: w.Outside.dns,
 		Balancers: func(s *corev1.Service) []corev1.LoadBalancerIngress { return w.balancers(name, s) },
-		Workload: func(namespace, pod string, labels map[string]string) string {
-			return w.workload(name, namespace, pod, labels)
-		},
+		Workload:  func(pod *corev1.Pod) string { return w.workload(name, pod) },
 	})
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", name, err)
@@ -162,7 +161,7 @@ func (w *World) crosses(name string, s *corev1.Service) bool {
 }
 
 // workload says what an application's container listens on: the ports of the services that it is.
-func (w *World) workload(name, namespace, pod string, labels map[string]string) string {
+func (w *World) workload(name string, pod *corev1.Pod) string {
 	type listen struct {
 		Port     int    `json:"port"`
 		Protocol string `json:"protocol"`
@@ -172,10 +171,10 @@ func (w *World) workload(name, namespace, pod string, labels map[string]string) 
 		Service string   `json:"service"`
 		Pod     string   `json:"pod"`
 		Listen  []listen `json:"listen"`
-	}{Cluster: name, Pod: pod}
+	}{Cluster: name, Pod: pod.Name}
 	for _, key := range topology.Keys(w.Topology.Services) {
 		s := w.Topology.Services[key]
-		if s.Namespace != namespace || !covers(s.Selector, labels) {
+		if s.Namespace != pod.Namespace || !covers(s.Selector, pod.Labels) {
 			continue
 		}
 		it.Service = key
@@ -193,13 +192,9 @@ func (w *World) workload(name, namespace, pod string, labels map[string]string) 
 	return string(text)
 }
 
-func covers(some, all map[string]string) bool {
-	for name, value := range some {
-		if all[name] != value {
-			return false
-		}
-	}
-	return len(some) > 0
+// covers says whether a selector, which is never empty, selects something with these labels.
+func covers(selector, of map[string]string) bool {
+	return len(selector) > 0 && labels.SelectorFromSet(selector).Matches(labels.Set(of))
 }
 
 // trust has meshlatch make the certificates of all clusters.
