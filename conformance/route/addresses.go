@@ -122,7 +122,7 @@ func (w *World) through(owner string, fit func(topology.Names) bool) []way {
 		w.Case.Judge("callers", err)
 	}
 	return slices.DeleteFunc(ways, func(it way) bool {
-		return it.cluster == owner || !slices.Contains(it.first(), owner) || !fit(w.Topology.Addresses(owner, it.cluster))
+		return it.cluster == owner || !slices.Contains(it.answers.First(), owner) || !fit(w.Topology.Addresses(owner, it.cluster))
 	})
 }
 

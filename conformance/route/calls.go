@@ -218,16 +218,12 @@ func (w *World) judgeCalls(ctx context.Context) {
 // the caller.
 func (w *World) answered(ctx context.Context, c call, answers topology.Answer) error {
 	c.request.count, c.request.timeout = 4, 5*time.Second
-	allowed := answers.Clusters()
-	if answers.Shares == nil {
-		allowed = answers.Tiers[0]
-	}
 	results, err := c.request.make(ctx, c.from)
 	if err != nil {
 		return err
 	}
 	for _, it := range results {
-		if err := w.right(c, it, allowed); err != nil {
+		if err := w.right(c, it, answers.First()); err != nil {
 			return err
 		}
 	}

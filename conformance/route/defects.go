@@ -210,12 +210,12 @@ func difference(from, to string) (gone, changed string, err error) {
 
 // red waits until the call ends as it is told, and goes on doing so.
 func (w *World) red(ctx context.Context, d *defects.Defect) (seen string, err error) {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 200*time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; sleep(ctx, 200*time.Millisecond) {
 		if seen, err = w.fails(ctx, d, false); err != nil {
 			continue
 		}
 		// Once more, for what is only a moment between two states, and with what Envoy says of it.
-		pause(ctx, time.Second)
+		sleep(ctx, time.Second)
 		if seen, err = w.fails(ctx, d, true); err == nil {
 			return "red: " + seen, nil
 		}
@@ -238,7 +238,7 @@ func (w *World) fails(ctx context.Context, d *defects.Defect, listen bool) (seen
 	}
 	expression := regexp.MustCompile(d.Seen)
 	for _, it := range results {
-		failure := w.right(c, it, w.first(c))
+		failure := w.right(c, it, w.Topology.Answers(c.callee, c.cluster).First())
 		if failure == nil {
 			return "", fmt.Errorf("%s: it is answered", *d.Breaks)
 		}
@@ -258,15 +258,6 @@ func (w *World) fails(ctx context.Context, d *defects.Defect, listen bool) (seen
 		err = fmt.Errorf("its Envoy does not write %s", d.Envoy)
 	}
 	return strings.TrimPrefix(envoy.String()+": "+seen, ": "), err
-}
-
-// first are the clusters that may answer.
-func (w *World) first(c call) []string {
-	answers := w.Topology.Answers(c.callee, c.cluster)
-	if answers.Shares != nil {
-		return answers.Clusters()
-	}
-	return answers.Tiers[0]
 }
 
 // find is the declared call, from a pod that runs now.
@@ -298,7 +289,7 @@ func (w *World) still(ctx context.Context, d *defects.Defect) error {
 // green waits until every declared call is answered.
 func (w *World) green(ctx context.Context, limit time.Duration) error {
 	var err error
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 300*time.Millisecond) {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline) && ctx.Err() == nil; sleep(ctx, 300*time.Millisecond) {
 		var list []call
 		if list, err = w.calls(); err != nil {
 			continue
@@ -359,7 +350,7 @@ var accessLine = regexp.MustCompile(`(?m)^\[(\S+)\] "[^"]*" \d+ (\S+) (\S+) \S+ 
 // ends: nothing of calls that wait until nobody listens any more.
 func (l accessLog) told(ctx context.Context) (last told) {
 	for range 15 {
-		pause(ctx, 100*time.Millisecond)
+		sleep(ctx, 100*time.Millisecond)
 		text, err := os.ReadFile(l.path)
 		if err != nil {
 			return nil
@@ -378,10 +369,3 @@ func (l accessLog) told(ctx context.Context) (last told) {
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-func pause(ctx context.Context, time_ time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(time_):
-	}
-}

@@ -146,10 +146,7 @@ func (w *World) anyHost(e entry) bool {
 // judgeEntry has a request answered by who is meant to be the first, who must see the gateway.
 func (w *World) judgeEntry(ctx context.Context, e entry) {
 	answers := w.Topology.Answers(e.callee, e.cluster)
-	allowed := answers.Clusters()
-	if answers.Shares == nil {
-		allowed = answers.Tiers[0]
-	}
+	allowed := answers.First()
 	gateway, err := w.entering(ctx, e.cluster)
 	if err != nil {
 		w.Case.Judge(e.String(), err)

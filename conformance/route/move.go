@@ -200,13 +200,6 @@ func (m *move) follow(ctx context.Context, load *steady) error {
 	return ctx.Err()
 }
 
-func sleep(ctx context.Context, long time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(long):
-	}
-}
-
 // wanted are the calls under which the service moves: those to it and those that it makes itself, and
 // those to whoever is replaced on the way.
 func (m *move) wanted() ([]want, map[line]request) {
@@ -368,11 +361,7 @@ func (m *move) right(step int, it made) error {
 	allowed := map[string]bool{}
 	for _, s := range m.states()[first : last+1] {
 		answers := s.topology.Answers(s.topology.Services[it.line.callee], it.line.cluster)
-		who := answers.Clusters()
-		if answers.Shares == nil {
-			who = answers.Tiers[0]
-		}
-		for _, name := range who {
+		for _, name := range answers.First() {
 			allowed[name] = true
 		}
 	}

@@ -14,6 +14,14 @@ import (
 	"meshlatch/conformance/cluster"
 )
 
+// sleep waits, unless there is no more time.
+func sleep(ctx context.Context, long time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(long):
+	}
+}
+
 // running waits for a pod with these labels.
 func running(ctx context.Context, c *cluster.Cluster, namespace string, labels map[string]string) (*cluster.Pod, error) {
 	var pods []*cluster.Pod

@@ -60,14 +60,6 @@ func (w *World) ways() ([]way, error) {
 	return list, err
 }
 
-// first are the clusters that answer while everybody lives.
-func (w way) first() []string {
-	if w.answers.Shares != nil {
-		return w.answers.Clusters()
-	}
-	return w.answers.Tiers[0]
-}
-
 // errElsewhere is no matter of time: nobody there may ever answer.
 var errElsewhere = errors.New("answered, whom the topology does not name")
 

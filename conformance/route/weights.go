@@ -28,7 +28,7 @@ func (w *World) judgeShares(ctx context.Context) {
 	var all errgroup.Group
 	all.SetLimit(2)
 	for _, it := range ways {
-		if len(it.first()) < 2 {
+		if len(it.answers.First()) < 2 {
 			continue
 		}
 		all.Go(func() error {
@@ -56,12 +56,12 @@ func (w way) shares(ctx context.Context, keep bool) error {
 		if !it.OK {
 			return fmt.Errorf("no answer: %s %v %s", it.Error, it.Status, it.Body)
 		}
-		if it.Answer.Service != w.callee.Key || !slices.Contains(w.first(), it.Answer.Cluster) {
+		if it.Answer.Service != w.callee.Key || !slices.Contains(w.answers.First(), it.Answer.Cluster) {
 			return fmt.Errorf("%s in %s %w", it.Answer.Service, it.Answer.Cluster, errElsewhere)
 		}
 		got[it.Answer.Cluster]++
 	}
-	return fair(got, w.answers.Shares, w.first())
+	return fair(got, w.answers.Shares, w.answers.First())
 }
 
 // fair says whether numbers of answers are those of shares, or, without shares, whether each got some.

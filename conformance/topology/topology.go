@@ -398,6 +398,14 @@ func (a Answer) Clusters() []string {
 	return slices.Concat(a.Tiers...)
 }
 
+// First are the clusters that answer while everybody lives.
+func (a Answer) First() []string {
+	if a.Shares != nil {
+		return a.Clusters()
+	}
+	return a.Tiers[0]
+}
+
 // Without is the answer when a cluster has nobody left.
 func (a Answer) Without(cluster string) Answer {
 	var rest Answer
