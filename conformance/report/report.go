@@ -75,13 +75,6 @@ func (c *Case) Progress(format string, arguments ...any) {
 	fmt.Fprintf(c.report.out, "%5s %s: %s\n", since, c.name, fmt.Sprintf(format, arguments...))
 }
 
-// Failed says how many judgements of the case failed so far.
-func (c *Case) Failed() int {
-	c.report.mutex.Lock()
-	defer c.report.mutex.Unlock()
-	return c.report.cases[c.name].failed
-}
-
 // Table prints a line for each case, then the sum, and says whether nothing failed.
 func (r *Report) Table() bool {
 	r.mutex.Lock()
