@@ -18,7 +18,7 @@ import (
 const counting = "MESHLATCH-OUT"
 
 // passedOn says for each cluster how many connections its east-west gateway opened, since it was first
-// asked, to what is neither a pod nor a Service of the cluster. The kernel counts them: Envoy's own numbers are
+// asked, to what is neither a pod nor a Service of the cluster. Whom its agent asks which cloud it is in is none. The kernel counts them: Envoy's own numbers are
 // not kept for all of its clusters.
 func (w *World) passedOn(ctx context.Context) (map[string]int, error) {
 	opened := map[string]int{}
@@ -39,6 +39,7 @@ func (w *World) passedOn(ctx context.Context) (map[string]int, error) {
 			if $t -N %[1]s 2>/dev/null; then
 				$t -A %[1]s -d %[2]s -j RETURN
 				$t -A %[1]s -d %[3]s -j RETURN
+				$t -A %[1]s -d 169.254.169.254 -j RETURN
 				$t -A %[1]s -m comment --comment out
 				$t -A %[1]s -m recent --name %[1]s --rdest --set || true
 			fi`, counting, podRange, serviceRange)

@@ -137,7 +137,8 @@ func (w *World) gatewayAPI(ctx context.Context, name, folder string) error {
 			return err
 		}
 		if strings.Contains(string(text), "apiVersion: gateway.networking.k8s.io/") {
-			_, err := w.Clusters[name].Kubectl(ctx, "", "apply", "--server-side", "-f", filepath.Join(w.Programs, "gateway-api"))
+			// kubectl follows a link to a folder only if it is told that it is one.
+			_, err := w.Clusters[name].Kubectl(ctx, "", "apply", "--server-side", "-f", filepath.Join(w.Programs, "gateway-api")+"/")
 			return err
 		}
 	}
