@@ -18,8 +18,8 @@ import (
 const counting = "MESHLATCH-OUT"
 
 // passedOn says for each cluster how many connections its east-west gateway opened, since it was first
-// asked, to what is neither a pod nor a Service of the cluster. Whom its agent asks which cloud it is in is none. The kernel counts them: Envoy's own numbers are
-// not kept for all of its clusters.
+// asked, to what is neither a pod nor a Service of the cluster, nor whom its agent asks in which cloud it
+// is. The kernel counts them: Envoy's own numbers are not kept for all of its clusters.
 func (w *World) passedOn(ctx context.Context) (map[string]int, error) {
 	opened := map[string]int{}
 	for _, name := range topology.Keys(w.Clusters) {
