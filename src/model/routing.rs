@@ -23,10 +23,6 @@ pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRul
         let called = view.outgoing.get(&id).or_else(|| view.shared.get(&id));
         let exported = view.exports.get(&id);
         for names in [Names::Global, Names::ClusterLocal] {
-            let host = match names {
-                Names::Global => topology.global_host(id),
-                Names::ClusterLocal => topology.local_host(id),
-            };
             // What an entry selects are pods and, beside them, other clusters' gateways.
             let selected = exported.is_some_and(|it| topology.service(id).target_numbers(&it.global).is_some());
             let exported = exported.is_some_and(|it| match names {
@@ -36,11 +32,25 @@ pub(super) fn lower(topology: &Topology, here: ClusterId) -> (Vec<DestinationRul
             // Where a service runs, its name that is the same everywhere is for whoever was told that one.
             let known = topology.named(here, id) == names || names == Names::Global && exported && selected;
             let called = called.filter(|_| known);
-            rules.extend(rule(topology, here, id, &host, called, exported));
-            splits.extend(called.and_then(|ports| split(topology, here, id, &host, ports)));
+            rules.extend(rule(topology, here, id, names, called, exported));
+            splits.extend(called.and_then(|ports| split(topology, here, id, names, ports)));
         }
     }
     (rules, splits)
+}
+
+fn host(topology: &Topology, id: ServiceId, names: Names) -> String {
+    match names {
+        Names::Global => topology.global_host(id),
+        Names::ClusterLocal => topology.local_host(id),
+    }
+}
+
+/// The namespaces that see order and shares of a host's endpoints. The gateways of other clusters that
+/// stand beside a Service's pods are there for whoever calls it, declared or not: so are these.
+fn visible_to(topology: &Topology, here: ClusterId, id: ServiceId, names: Names, also: &[&str]) -> Vec<String> {
+    let joined = names == Names::ClusterLocal && topology.view(here).shared.contains_key(&id);
+    if joined { Vec::new() } else { callers::visible_to(topology, here, id, also) }
 }
 
 /// The rule of a host, if calls need one, or the subsets that calls from afar name.
@@ -48,16 +58,17 @@ fn rule<'a>(
     topology: &'a Topology,
     here: ClusterId,
     id: ServiceId,
-    host: &str,
+    names: Names,
     called: Option<&BTreeSet<usize>>,
     exported: bool,
 ) -> Option<DestinationRule<'a>> {
     let service = topology.service(id);
+    let host = host(topology, id, names);
     let mut rule = DestinationRule {
         api_version: topology.cluster(here).target.networking,
         name: host.replace('.', "-"),
         namespace: &service.namespace,
-        host: host.to_owned(),
+        host,
         file: super::file(service),
         ..DestinationRule::default()
     };
@@ -90,7 +101,7 @@ fn rule<'a>(
     }
     // A gateway looks for the subsets of what it exports.
     let also: &[&str] = if exported && !rule.subsets.is_empty() { &[ROOT_NAMESPACE] } else { &[] };
-    rule.export_to = callers::visible_to(topology, here, id, also);
+    rule.export_to = visible_to(topology, here, id, names, also);
     let needed = rule.outlier_detection || rule.requests_a_connection.is_some() || !rule.subsets.is_empty();
     needed.then_some(rule)
 }
@@ -114,10 +125,11 @@ fn split<'a>(
     topology: &'a Topology,
     here: ClusterId,
     id: ServiceId,
-    host: &str,
+    names: Names,
     ports: &BTreeSet<usize>,
 ) -> Option<Split<'a>> {
     let service = topology.service(id);
+    let host = host(topology, id, names);
     let shares = shares(topology, id);
     if shares.is_empty() {
         return None;
@@ -126,8 +138,8 @@ fn split<'a>(
         api_version: topology.cluster(here).target.networking,
         name: host.replace('.', "-"),
         namespace: &service.namespace,
-        host: host.to_owned(),
-        export_to: callers::visible_to(topology, here, id, &[]),
+        host,
+        export_to: visible_to(topology, here, id, names, &[]),
         shares,
         file: super::file(service),
         ..Split::default()

@@ -63,7 +63,7 @@ services:
   cart: {clusters: west, ports: {grpc: 7070}, calls: web, workload: {image: example.com/cart}}
 ";
 
-const OF_TODAY: [(&str, &str, Break); 65] = [
+const OF_TODAY: [(&str, &str, Break); 66] = [
     ("I1", "east/20-mesh/cart.shop.yaml", Remove),
     ("I1", "east/20-mesh/cart.shop.yaml", Change("exportTo:\n  - front\n", "exportTo:\n  - back\n")),
     ("I1", "east/20-mesh/mail.shop.yaml", Change("app: mail\n    security", "app: male\n    security")),
@@ -148,6 +148,11 @@ const OF_TODAY: [(&str, &str, Break); 65] = [
     ("I15", "north/20-mesh/pay.shop.yaml", Change("  - name: north\n", "  - name: south\n")),
     ("I15", "east/20-mesh/pay.shop.yaml", Change("weight: 70", "weight: 60")),
     ("I15", "east/20-mesh/stock.shop.yaml", Change("        - meshlatch/failover-1\n", "")),
+    (
+        "I15",
+        "east/20-mesh/stock.shop.yaml",
+        Change("  host: stock.shop.svc", "  exportTo:\n  - front\n  host: stock.shop.svc"),
+    ),
     ("I15", "east/20-mesh/stock.shop.yaml", Change("    meshlatch/failover-1: \"true\"\n", "")),
     ("I16", "east/20-mesh/cart.shop.yaml", Change("networking.istio.io/v1", "networking.istio.io/v1alpha3")),
     ("I17", "east/20-mesh/cart.shop.yaml", Change("  exportTo:\n  - front\n", "  exportTo:\n  - front\n  - front\n")),

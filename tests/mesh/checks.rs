@@ -834,8 +834,7 @@ fn i15_routes_and_rules_name_what_is_there(mesh: &Mesh, broken: &mut Broken) {
         let host = declared.host(&here.name, call.service);
         let rule = written.of_host("DestinationRule", &host);
         if let Some(rule) = rule {
-            let seen = call.namespaces.iter().all(|it| rule.visible_to(it));
-            broken.unless(seen, || format!("{}: {} is hidden from a caller", here.name, rule.id()));
+            broken.unless(seen(rule, here, &call), || format!("{}: {} is hidden from a caller", here.name, rule.id()));
         }
         order(declared, here, written, &call, rule, broken);
         if let Balance::Weights(weights) = &call.service.balance {
@@ -859,6 +858,12 @@ fn i15_routes_and_rules_name_what_is_there(mesh: &Mesh, broken: &mut Broken) {
             });
         }
     }
+}
+
+/// Whether whoever may call sees an object: a Service that other clusters answer for, too, has any caller.
+fn seen(object: &Object, here: &Cluster, call: &Use<'_>) -> bool {
+    let anybody = call.service.runs_in(&here.name);
+    if anybody { object.exported_to().is_empty() } else { call.namespaces.iter().all(|it| object.visible_to(it)) }
 }
 
 fn destinations(written: &Written) -> Vec<(&Object, &Value)> {
@@ -894,8 +899,7 @@ fn shares(
         broken.unless(false, || format!("{}: nothing shares the calls to {host}", here.name));
         return;
     };
-    let seen = call.namespaces.iter().all(|it| route.visible_to(it));
-    broken.unless(seen, || format!("{}: {} is hidden from a caller", here.name, route.id()));
+    broken.unless(seen(route, here, call), || format!("{}: {} is hidden from a caller", here.name, route.id()));
     for port in call.ports.iter().map(|it| call.service.port(Some(it))) {
         let kind = if port.is_http() { "http" } else { "tcp" };
         let ways = list(&route.value, &["spec", kind]);
