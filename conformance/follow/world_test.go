@@ -212,11 +212,8 @@ func (w *world) managedGateway() {
 
 // foreignIngress stands for a gateway that the cluster has from elsewhere.
 func (w *world) foreignIngress() {
-	serves := false
-	for _, key := range topology.Keys(w.topology.Ingress) {
-		serves = serves || slices.Contains(w.topology.Serving(w.topology.Ingress[key]), w.name)
-	}
-	if !serves || w.entering != nil || w.spec().Ingress.Selector == nil {
+	numbers := w.topology.Listening(w.name)
+	if numbers == nil || w.entering != nil || w.spec().Ingress.Selector == nil {
 		return
 	}
 	it := w.spec().Ingress
@@ -225,8 +222,8 @@ func (w *world) foreignIngress() {
 	w.entering = p
 	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "edge", Namespace: it.Namespace}}
 	s.Spec.Selector = it.Selector
-	for _, number := range []int32{80, 443} {
-		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("http-%d", number), Port: number, TargetPort: intstr.FromInt32(number + 8000)})
+	for _, number := range numbers {
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("http-%d", number), Port: int32(number), TargetPort: intstr.FromInt(topology.Unprivileged(number))})
 	}
 	w.bundle.services = append(w.bundle.services, s)
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -19,18 +18,8 @@ import (
 // foreignGateway is what stands for one, where the topology says so: pods that Istio makes gateways of.
 func (w *World) foreignGateway(name, folder string) string {
 	spec := w.Topology.Clusters[name].Ingress
-	numbers := []int{80, 443}
-	serves := false
-	for _, key := range topology.Keys(w.Topology.Ingress) {
-		i := w.Topology.Ingress[key]
-		if slices.Contains(w.Topology.Serving(i), name) {
-			serves = true
-			if i.Listen != 0 && !slices.Contains(numbers, i.Listen) {
-				numbers = append(numbers, i.Listen)
-			}
-		}
-	}
-	if !serves || spec.Selector == nil {
+	numbers := w.Topology.Listening(name)
+	if numbers == nil || spec.Selector == nil {
 		return ""
 	}
 	labels := maps.Clone(spec.Selector)
@@ -41,11 +30,7 @@ func (w *World) foreignGateway(name, folder string) string {
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: spec.Selector},
 	}
 	for _, number := range numbers {
-		target := number
-		if number < 1024 {
-			target += 8000
-		}
-		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("port-%d", number), Port: int32(number), TargetPort: intstr.FromInt(target)})
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: fmt.Sprintf("port-%d", number), Port: int32(number), TargetPort: intstr.FromInt(topology.Unprivileged(number))})
 	}
 	deployment := appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},

@@ -329,6 +329,31 @@ func imageOf(workload any) (string, bool) {
 	return "", is
 }
 
+// Listening is the ports at which a cluster's gateway serves the outside; none where it serves nothing.
+func (t *Topology) Listening(cluster string) []int {
+	var numbers []int
+	for _, key := range Keys(t.Ingress) {
+		i := t.Ingress[key]
+		if !slices.Contains(t.Serving(i), cluster) {
+			continue
+		}
+		numbers = append(numbers, 80, 443)
+		if i.Listen != 0 {
+			numbers = append(numbers, i.Listen)
+		}
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
+}
+
+// Unprivileged is the port at which a gateway's pod listens for one of its Service.
+func Unprivileged(port int) int {
+	if port < 1024 {
+		return port + 8000
+	}
+	return port
+}
+
 var oldLine = regexp.MustCompile(`^1\.[4-8]\.`)
 
 // Old names a cluster whose Istio is too old for today's control plane.
