@@ -57,7 +57,7 @@ func openServer(ctx context.Context, settings Settings, number int) (*server, er
 	name := fmt.Sprintf("accept-%d", number)
 	c, err := cluster.Start(ctx, cluster.Spec{
 		Name: name, Number: number, Programs: settings.Programs, Logs: filepath.Join(settings.Logs, name),
-		Pods: netip.MustParsePrefix("10.244.0.0/16"), Services: usualRange, NoNode: true,
+		Pods: []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16")}, Services: []netip.Prefix{usualRange}, NoNode: true,
 	})
 	if err != nil {
 		return nil, err

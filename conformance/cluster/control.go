@@ -24,12 +24,12 @@ import (
 // Spec is what a cluster is made of.
 type Spec struct {
 	Name     string
-	Number   int    // 1 to 254, one for each cluster of a run
-	Programs string // the folder with the programs
-	Logs     string // a folder for what they say
-	Pods     netip.Prefix
-	Services netip.Prefix
-	Locality string // region/zone/subzone of its node
+	Number   int            // 1 to 254, one for each cluster of a run
+	Programs string         // the folder with the programs
+	Logs     string         // a folder for what they say
+	Pods     []netip.Prefix // of IPv4; in a cluster of both families, IPv6 behind it
+	Services []netip.Prefix // as Pods
+	Locality string         // region/zone/subzone of its node
 	// Balancers are the addresses of a Service of type LoadBalancer; none leaves it pending.
 	Balancers func(service *corev1.Service) []corev1.LoadBalancerIngress
 	// Workload says how an application container listens, as its variable MESHLATCH_WORKLOAD.
@@ -100,11 +100,11 @@ func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 		if c.node, err = makeNode("node-"+spec.Name, spec.Number, spec.Pods); err != nil {
 			return nil, err
 		}
-		c.place = place{c.node.address, 2379, 2380, 6443, 10257}
+		c.place = place{c.node.address(), 2379, 2380, 6443, 10257}
 	} else if c.place, err = onLoopback(); err != nil {
 		return nil, err
 	}
-	if err := certify(c.dir, c.place.address, spec.Services.Masked().Addr().Next()); err != nil {
+	if err := certify(c.dir, c.place.address, c.apiServer()); err != nil {
 		return nil, err
 	}
 	if err := c.credentials(); err != nil {
@@ -161,7 +161,7 @@ func (c *Cluster) serve() error {
 		return err
 	}
 	arguments := []string{"--etcd-servers=" + etcd, "--bind-address=" + c.place.address.String(), fmt.Sprintf("--secure-port=%d", c.place.server),
-		"--service-cluster-ip-range=" + c.Services.String(),
+		"--service-cluster-ip-range=" + join(c.Services),
 		"--client-ca-file=" + c.in("ca.crt"), "--tls-cert-file=" + c.in("apiserver.crt"), "--tls-private-key-file=" + c.in("apiserver.key"),
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + c.in("sa.key"), "--service-account-signing-key-file=" + c.in("sa.key"),
@@ -177,7 +177,8 @@ func (c *Cluster) serve() error {
 func (c *Cluster) control() error {
 	// Nobody but us says how the node is: without its controller nothing is evicted while we are busy.
 	if err := c.start("kube-controller-manager", "--kubeconfig="+c.Kubeconfig, "--service-account-private-key-file="+c.in("sa.key"),
-		"--root-ca-file="+c.in("ca.crt"), "--leader-elect=false", fmt.Sprintf("--secure-port=%d", c.place.controller), "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
+		"--root-ca-file="+c.in("ca.crt"), "--leader-elect=false", fmt.Sprintf("--secure-port=%d", c.place.controller),
+		"--service-cluster-ip-range="+join(c.Services), "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
 		"--kube-api-qps=200", "--kube-api-burst=400"); err != nil {
 		return err
 	}
@@ -302,11 +303,23 @@ func Eventually(ctx context.Context, limit time.Duration, try func() error) erro
 
 // DNS is the address of the cluster's DNS Service: the tenth of its range.
 func (c *Cluster) DNS() netip.Addr {
-	address := c.Services.Masked().Addr()
+	address := c.Services[0].Masked().Addr()
 	for range 10 {
 		address = address.Next()
 	}
 	return address
+}
+
+// apiServer is the address at which pods know the API server: the first of its range.
+func (c *Cluster) apiServer() netip.Addr { return c.Services[0].Masked().Addr().Next() }
+
+// join writes ranges or addresses as programs of Kubernetes take them.
+func join[T fmt.Stringer](list []T) string {
+	var words []string
+	for _, it := range list {
+		words = append(words, it.String())
+	}
+	return strings.Join(words, ",")
 }
 
 // Publish makes an address of the cluster known to the world outside.

@@ -17,7 +17,10 @@ type Pod struct{ pod *pod }
 func (p *Pod) Name() string { return p.pod.object.Name }
 
 // Address is its address in its cluster.
-func (p *Pod) Address() netip.Addr { return p.pod.address }
+func (p *Pod) Address() netip.Addr { return p.pod.address() }
+
+// Addresses are all it has, one of each family.
+func (p *Pod) Addresses() []netip.Addr { return p.pod.addresses }
 
 // Object is the pod as it was created, after admission.
 func (p *Pod) Object() *corev1.Pod { return p.pod.object }

@@ -2,6 +2,7 @@
 package cluster
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,10 +48,14 @@ func (c *Cluster) program(name string) string {
 }
 
 // etc is the files of /etc that every container finds.
-func etc(address, host, resolv string) map[string]string {
+func etc(addresses []netip.Addr, host, resolv string) map[string]string {
+	hosts := "127.0.0.1 localhost\n::1 localhost\n"
+	for _, it := range addresses {
+		hosts += it.String() + " " + host + "\n"
+	}
 	return map[string]string{
 		"/etc/resolv.conf":   resolv,
-		"/etc/hosts":         "127.0.0.1 localhost\n::1 localhost\n" + address + " " + host + "\n",
+		"/etc/hosts":         hosts,
 		"/etc/nsswitch.conf": "hosts: files dns\n",
 		"/etc/passwd":        "root:x:0:0::/root:/bin/sh\nistio-proxy:x:1337:1337::/home:/bin/sh\n",
 		"/etc/group":         "root:x:0:\nistio-proxy:x:1337:\n",

@@ -76,9 +76,12 @@ func (k *kubelet) register() error {
 	if err != nil {
 		return err
 	}
+	var addresses []corev1.NodeAddress
+	for _, it := range c.node.families {
+		addresses = append(addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: it.address.String()})
+	}
 	node.Status = corev1.NodeStatus{
-		Capacity: much, Allocatable: much,
-		Addresses: []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: c.node.address.String()}},
+		Capacity: much, Allocatable: much, Addresses: addresses,
 		// Istio asks nodes whether they know sidecars that are init containers.
 		NodeInfo:   corev1.NodeSystemInfo{KubeletVersion: "v1.36.1", OperatingSystem: "linux", Architecture: "amd64"},
 		Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", LastHeartbeatTime: metav1.Now()}},

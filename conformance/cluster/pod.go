@@ -25,7 +25,7 @@ type pod struct {
 	number    int
 	namespace string // of its network
 	dir       string
-	address   netip.Addr
+	addresses []netip.Addr // one of each family
 	context   context.Context
 	cancel    context.CancelFunc
 
@@ -67,12 +67,15 @@ func newPod(k *kubelet, object *corev1.Pod, number int) *pod {
 	return p
 }
 
+// address is the pod's first one.
+func (p *pod) address() netip.Addr { return p.addresses[0] }
+
 // run makes the pod run, and returns when it does or when it has been deleted.
 func (p *pod) run() {
 	go p.report()
 	var err error
 	device := fmt.Sprintf("p%d", p.number)
-	if p.address, err = p.kubelet.cluster.node.wire(p.namespace, device); err != nil {
+	if p.addresses, err = p.kubelet.cluster.node.wire(p.namespace, device); err != nil {
 		p.say(err)
 		return
 	}
@@ -402,10 +405,16 @@ func (p *pod) status() corev1.PodStatus {
 		}
 		return corev1.ConditionFalse
 	}
-	s := corev1.PodStatus{Phase: corev1.PodPending, Message: p.message, HostIP: p.kubelet.cluster.node.address.String()}
-	if p.address.IsValid() {
-		s.PodIP = p.address.String()
-		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
+	s := corev1.PodStatus{Phase: corev1.PodPending, Message: p.message}
+	for _, it := range p.kubelet.cluster.node.families {
+		s.HostIPs = append(s.HostIPs, corev1.HostIP{IP: it.address.String()})
+	}
+	s.HostIP = s.HostIPs[0].IP
+	for _, it := range p.addresses {
+		s.PodIPs = append(s.PodIPs, corev1.PodIP{IP: it.String()})
+	}
+	if len(s.PodIPs) > 0 {
+		s.PodIP = s.PodIPs[0].IP
 	}
 	if p.initialized {
 		s.Phase = corev1.PodRunning

@@ -70,7 +70,7 @@ func (p *pod) try(c *container, probe *corev1.Probe) error {
 	ctx, cancel := context.WithTimeout(p.context, time.Duration(max(probe.TimeoutSeconds, 1))*time.Second)
 	defer cancel()
 	dial := dialer(p.kubelet.cluster.node.namespace)
-	at := func(port int) string { return net.JoinHostPort(p.address.String(), strconv.Itoa(port)) }
+	at := func(port int) string { return net.JoinHostPort(p.address().String(), strconv.Itoa(port)) }
 	switch {
 	case probe.Exec != nil:
 		if imageOf(c.spec.Image).workload {
@@ -103,7 +103,7 @@ func (p *pod) try(c *container, probe *corev1.Probe) error {
 }
 
 func (p *pod) get(ctx context.Context, spec *corev1.Container, it *corev1.HTTPGetAction, dial func(context.Context, string, string) (net.Conn, error)) error {
-	host := p.address.String()
+	host := p.address().String()
 	if it.Host != "" {
 		host = it.Host
 	}

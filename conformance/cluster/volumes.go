@@ -177,10 +177,12 @@ func (p *pod) field(path string) string {
 		return it.Spec.NodeName
 	case "spec.serviceAccountName":
 		return it.Spec.ServiceAccountName
-	case "status.podIP", "status.podIPs":
-		return p.address.String()
+	case "status.podIP":
+		return p.address().String()
+	case "status.podIPs":
+		return join(p.addresses)
 	case "status.hostIP":
-		return p.kubelet.cluster.node.address.String()
+		return p.kubelet.cluster.node.address().String()
 	}
 	return ""
 }
@@ -212,7 +214,7 @@ func (p *pod) limit(it *corev1.ResourceFieldSelector, own *corev1.Container) str
 func (p *pod) variables(spec *corev1.Container) ([]string, error) {
 	known := map[string]string{
 		"PATH": searchPath, "HOME": "/", "HOSTNAME": p.object.Name,
-		"KUBERNETES_SERVICE_HOST": p.kubelet.cluster.Services.Masked().Addr().Next().String(), "KUBERNETES_SERVICE_PORT": "443",
+		"KUBERNETES_SERVICE_HOST": p.kubelet.cluster.apiServer().String(), "KUBERNETES_SERVICE_PORT": "443",
 		"KUBERNETES_SERVICE_PORT_HTTPS": "443",
 	}
 	client := p.kubelet.cluster.Client.CoreV1()
@@ -325,7 +327,7 @@ func (p *pod) jail(spec *corev1.Container) (*jail, error) {
 	}
 	j := &jail{
 		Namespace: p.namespace, Root: root, Host: p.object.Name, Directory: spec.WorkingDir, Variables: variables,
-		Files: etc(p.address.String(), p.object.Name, p.resolv()), Binds: machineFiles(), User: image.user, Group: image.user,
+		Files: etc(p.addresses, p.object.Name, p.resolv()), Binds: machineFiles(), User: image.user, Group: image.user,
 	}
 	if image.workload {
 		// What an application's image would run is not here; ours stands for it, whatever its command.

@@ -30,9 +30,6 @@ const (
 func (w *World) judgeAddresses(ctx context.Context) {
 	for _, owner := range topology.Keys(w.Clusters) {
 		for i, it := range w.Outside.gateway(owner) {
-			if !it.address.Is4() {
-				continue
-			}
 			if it.name != "" {
 				w.judgeName(ctx, owner, i)
 			}

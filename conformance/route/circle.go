@@ -5,12 +5,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/topology"
 )
 
@@ -30,34 +32,48 @@ func (w *World) passedOn(ctx context.Context) (map[string]int, error) {
 		if len(pods) == 0 {
 			continue
 		}
-		podRange, serviceRange, err := ranges(w.Topology.Clusters[name])
-		if err != nil {
-			return nil, err
-		}
-		rules := fmt.Sprintf(`
-			t="iptables -w -t mangle"
-			if $t -N %[1]s 2>/dev/null; then
-				$t -A %[1]s -d %[2]s -j RETURN
-				$t -A %[1]s -d %[3]s -j RETURN
-				$t -A %[1]s -d 169.254.169.254 -j RETURN
-				$t -A %[1]s -m comment --comment out
-				$t -A %[1]s -m recent --name %[1]s --rdest --set || true
-			fi`, counting, podRange, serviceRange)
-		for _, it := range pods {
-			rules += fmt.Sprintf(`
-			$t -C PREROUTING -s %[2]s -p tcp --syn -j %[1]s 2>/dev/null || $t -A PREROUTING -s %[2]s -p tcp --syn -j %[1]s`, counting, it.Address())
-		}
-		rules += fmt.Sprintf(`
-			$t -vnxL %s`, counting)
-		out, err := exec.CommandContext(ctx, "ip", "netns", "exec", "node-"+name, "sh", "-euc", rules).CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("iptables on the node of %s: %w: %s", name, err, out)
-		}
-		if opened[name], err = counted(string(out)); err != nil {
-			return nil, err
+		podRanges, serviceRanges := w.ranges(w.Topology.Clusters[name])
+		for i := range podRanges {
+			n, err := outward(ctx, name, pods, podRanges[i], serviceRanges[i])
+			if err != nil {
+				return nil, err
+			}
+			opened[name] += n
 		}
 	}
 	return opened, nil
+}
+
+// outward is the count of one family of addresses.
+func outward(ctx context.Context, name string, pods []*cluster.Pod, podRange, serviceRange netip.Prefix) (int, error) {
+	tables, cloud := "iptables", "169.254.169.254"
+	if podRange.Addr().Is6() {
+		tables, cloud = "ip6tables", "fd00:ec2::254"
+	}
+	rules := fmt.Sprintf(`
+		t="%[5]s -w -t mangle"
+		if $t -N %[1]s 2>/dev/null; then
+			$t -A %[1]s -d %[2]s -j RETURN
+			$t -A %[1]s -d %[3]s -j RETURN
+			$t -A %[1]s -d %[4]s -j RETURN
+			$t -A %[1]s -m comment --comment out
+			$t -A %[1]s -m recent --name %[1]s --rdest --set || true
+		fi`, counting, podRange, serviceRange, cloud, tables)
+	for _, it := range pods {
+		for _, address := range it.Addresses() {
+			if address.Is6() == podRange.Addr().Is6() {
+				rules += fmt.Sprintf(`
+		$t -C PREROUTING -s %[2]s -p tcp --syn -j %[1]s 2>/dev/null || $t -A PREROUTING -s %[2]s -p tcp --syn -j %[1]s`, counting, address)
+			}
+		}
+	}
+	rules += fmt.Sprintf(`
+		$t -vnxL %s`, counting)
+	out, err := exec.CommandContext(ctx, "ip", "netns", "exec", "node-"+name, "sh", "-euc", rules).CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("%s on the node of %s: %w: %s", tables, name, err, out)
+	}
+	return counted(string(out))
 }
 
 // judgePassedOn says that no gateway opened a connection out of its cluster since it was looked at.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,11 +102,19 @@ func (o *outside) ingress(cluster string) netip.Addr {
 func (o *outside) addressesOf(cluster string) []netip.Addr {
 	list := []netip.Addr{o.ingress(cluster)}
 	for _, it := range o.gateway(cluster) {
-		if it.address.Is4() {
-			list = append(list, it.address)
-		}
+		list = append(list, it.address)
 	}
 	return list
+}
+
+// both says whether a gateway has an address of IPv6: then the clusters have both families.
+func (o *outside) both() bool {
+	for _, points := range o.points {
+		if slices.ContainsFunc(points, func(it point) bool { return it.address.Is6() }) {
+			return true
+		}
+	}
+	return false
 }
 
 // serveHosts starts what stands for every external host, each at an address of its own.

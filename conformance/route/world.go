@@ -97,28 +97,28 @@ func (w *World) Close() {
 
 // ranges are the same in all clusters unless the topology gives them: addresses of pods mean nothing
 // outside of their cluster.
-func ranges(c *topology.Cluster) (pods, services netip.Prefix, err error) {
-	first := func(list topology.Names, otherwise string) (netip.Prefix, error) {
+func (w *World) ranges(c *topology.Cluster) (pods, services []netip.Prefix) {
+	first := func(list topology.Names, otherwise string) netip.Prefix {
+		prefix := netip.MustParsePrefix(otherwise)
 		for _, it := range list {
-			if p, err := netip.ParsePrefix(it); err == nil && p.Addr().Is4() {
-				return p, nil
+			if p, err := netip.ParsePrefix(it); err == nil && p.Addr().Is4() == prefix.Addr().Is4() {
+				return p
 			}
 		}
-		return netip.ParsePrefix(otherwise)
+		return prefix
 	}
-	pods, err = first(c.Ranges.Pods, "10.244.0.0/16")
-	if err == nil {
-		services, err = first(c.Ranges.Services, "10.96.0.0/16")
+	pods = []netip.Prefix{first(c.Ranges.Pods, "10.244.0.0/16")}
+	services = []netip.Prefix{first(c.Ranges.Services, "10.96.0.0/16")}
+	if w.Outside.both() {
+		pods = append(pods, first(c.Ranges.Pods, "fd00:244::/64"))
+		services = append(services, first(c.Ranges.Services, "fd00:96::/112"))
 	}
-	return pods, services, err
+	return pods, services
 }
 
 func (w *World) startCluster(ctx context.Context, name string, number int) (*cluster.Cluster, error) {
 	it := w.Topology.Clusters[name]
-	pods, services, err := ranges(it)
-	if err != nil {
-		return nil, err
-	}
+	pods, services := w.ranges(it)
 	c, err := cluster.Start(ctx, cluster.Spec{
 		Name: name, Number: number, Programs: w.Programs, Istio: w.line(it.Istio), Logs: filepath.Join(w.Logs, name),
 		Pods: pods, Services: services, Locality: it.Locality, Upstream: w.Outside.dns,
