@@ -95,8 +95,8 @@ func (w *World) Close() {
 	w.Outside.close()
 }
 
-// ranges are the same in all clusters unless the topology gives them: addresses of pods mean nothing
-// outside of their cluster.
+// ranges are the same in all clusters unless the topology gives them, or a Service's address that must be
+// in one: addresses of pods mean nothing outside of their cluster.
 func (w *World) ranges(c *topology.Cluster) (pods, services []netip.Prefix) {
 	first := func(list topology.Names, otherwise string) netip.Prefix {
 		prefix := netip.MustParsePrefix(otherwise)
@@ -108,7 +108,11 @@ func (w *World) ranges(c *topology.Cluster) (pods, services []netip.Prefix) {
 		return prefix
 	}
 	pods = []netip.Prefix{first(c.Ranges.Pods, "10.244.0.0/16")}
-	services = []netip.Prefix{first(c.Ranges.Services, "10.96.0.0/16")}
+	usual := "10.96.0.0/16"
+	if server := c.Server(); server.Is4() {
+		usual = netip.PrefixFrom(server, 16).Masked().String()
+	}
+	services = []netip.Prefix{first(c.Ranges.Services, usual)}
 	if w.Outside.both() {
 		pods = append(pods, first(c.Ranges.Pods, "fd00:244::/64"))
 		services = append(services, first(c.Ranges.Services, "fd00:96::/112"))

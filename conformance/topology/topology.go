@@ -4,6 +4,7 @@ package topology
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -327,6 +328,14 @@ func imageOf(workload any) (string, bool) {
 		}
 	}
 	return "", is
+}
+
+// Server is the address of the cluster's own DNS server for the mesh, if the topology says one.
+func (c *Cluster) Server() netip.Addr {
+	written, _ := c.DNS.(map[string]any)
+	text, _ := written["address"].(string)
+	address, _ := netip.ParseAddr(text)
+	return address
 }
 
 // Listening is the ports at which a cluster's gateway serves the outside; none where it serves nothing.
