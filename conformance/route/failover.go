@@ -83,7 +83,13 @@ func (w *World) failOver(ctx context.Context, s *topology.Service) {
 		return
 	}
 	replicas := map[string]int32{}
+	var before []string
 	for _, dead := range steps(ways) {
+		limit := longestFailover
+		if slices.ContainsFunc(before, func(it string) bool { return !slices.Contains(dead, it) }) {
+			limit = longestReturn
+		}
+		before = dead
 		if err := w.kill(ctx, s, replicas, dead); err != nil {
 			w.Case.Judge(loss(s, dead), err)
 			return
@@ -97,10 +103,6 @@ func (w *World) failOver(ctx context.Context, s *topology.Service) {
 				continue
 			}
 			all.Go(func() error {
-				limit := longestFailover
-				if len(dead) == 0 {
-					limit = longestReturn
-				}
 				took, err := it.comesTo(ctx, limit, want)
 				w.Case.Judge(fmt.Sprintf("%s, %s: %s, after %s", loss(s, dead), it.name, strings.Join(want, "+"), took), err)
 				return nil
@@ -120,23 +122,30 @@ func loss(s *topology.Service, dead []string) string {
 	return s.Key + " is gone in " + strings.Join(dead, "+")
 }
 
-// steps are who is dead: the first, nobody, then one more each time, all, nobody.
+// steps are who is dead: the first, nobody, then one more each time in the order of each way, all, nobody.
 func steps(ways []way) [][]string {
-	var order []string
-	for _, it := range ways {
-		for _, name := range it.answers.Clusters() {
-			if !slices.Contains(order, name) {
-				order = append(order, name)
-			}
-		}
-	}
 	var list [][]string
-	for i := range order {
-		list = append(list, order[:i+1])
-		if i == 0 {
-			list = append(list, nil, order[:1])
+	var all []string
+	add := func(dead []string) {
+		same := func(it []string) bool { return slices.Equal(slices.Sorted(slices.Values(it)), slices.Sorted(slices.Values(dead))) }
+		if slices.ContainsFunc(list, same) {
+			return
+		}
+		list = append(list, dead)
+		if len(list) == 1 {
+			list = append(list, nil, dead)
 		}
 	}
+	for _, it := range ways {
+		order := it.answers.Clusters()
+		for i := range order {
+			if !slices.Contains(all, order[i]) {
+				all = append(all, order[i])
+			}
+			add(order[:i+1])
+		}
+	}
+	add(all)
 	return append(list, nil)
 }
 
