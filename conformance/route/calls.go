@@ -173,12 +173,30 @@ func (w *World) calls() ([]call, error) {
 	return list, errors.Join(missing...)
 }
 
-// variables are those that hold the address of a call.
+// variables are those that hold the address of a call; host and port apart are two of them, as `HOST:PORT`.
 func variables(c topology.Call) []string {
 	if c.Env != "" {
 		return []string{c.Env}
 	}
-	return topology.Keys(c.Forms)
+	var whole, hosts, ports []string
+	for _, name := range topology.Keys(c.Forms) {
+		form := c.Forms[name]
+		host, port := strings.Contains(form, "{host}"), strings.Contains(form, "{port}")
+		switch {
+		case host && port, host && strings.Contains(form, "://"):
+			whole = append(whole, name)
+		case host:
+			hosts = append(hosts, name)
+		case port:
+			ports = append(ports, name)
+		}
+	}
+	for _, host := range hosts {
+		for _, port := range ports {
+			whole = append(whole, host+":"+port)
+		}
+	}
+	return whole
 }
 
 // protocolOf is what the workload speaks where a port says nothing.

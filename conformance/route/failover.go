@@ -127,7 +127,9 @@ func steps(ways []way) [][]string {
 	var list [][]string
 	var all []string
 	add := func(dead []string) {
-		same := func(it []string) bool { return slices.Equal(slices.Sorted(slices.Values(it)), slices.Sorted(slices.Values(dead))) }
+		same := func(it []string) bool {
+			return slices.Equal(slices.Sorted(slices.Values(it)), slices.Sorted(slices.Values(dead)))
+		}
 		if slices.ContainsFunc(list, same) {
 			return
 		}

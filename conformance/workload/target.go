@@ -27,7 +27,7 @@ type target struct {
 func targetFlags(set *flag.FlagSet, timeout time.Duration) func() (target, error) {
 	protocol := set.String("protocol", "HTTP", "HTTP, HTTP2, GRPC, HTTPS, TLS, or any other for TCP")
 	address := set.String("address", "", "`host:port` or a URL")
-	env := set.String("env", "", "the environment `variable` that holds the address")
+	env := set.String("env", "", "the environment `variable` that holds the address, or two, HOST:PORT")
 	authority := set.String("authority", "", "the authority, if it is not the address as written")
 	path := set.String("path", "", "the path, if it is not that of the URL")
 	serverName := set.String("tls-name", "", "the server name of TLS, if it is not the host")
@@ -36,9 +36,13 @@ func targetFlags(set *flag.FlagSet, timeout time.Duration) func() (target, error
 	return func() (target, error) {
 		written := *address
 		if *env != "" {
-			written = os.Getenv(*env)
+			var parts []string
+			for name := range strings.SplitSeq(*env, ":") {
+				parts = append(parts, os.Getenv(name))
+			}
+			written = strings.Join(parts, ":")
 		}
-		if written == "" {
+		if strings.Trim(written, ":") == "" {
 			return target{}, errors.New("no address: say --address, or name with --env a variable that is set")
 		}
 		t, err := parseTarget(strings.ToUpper(*protocol), written)
