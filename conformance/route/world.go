@@ -261,7 +261,7 @@ func (w *World) elsewhere(name, folder string) string {
 			continue
 		}
 		text.WriteString(deploymentOf(s))
-		if s.Elsewhere {
+		if s.Elsewhere && len(s.Ports) > 0 {
 			text.WriteString(serviceOf(s))
 		}
 	}
