@@ -32,6 +32,12 @@ func Run(ctx context.Context, settings Settings, c *report.Case, dir string, wai
 		c.Progress("the clusters of the old line run today's")
 		dir = twin
 	}
+	if err == nil {
+		if why := nothingToCall(t, dir); why != "" {
+			c.Skip("calls", why)
+			return nil
+		}
+	}
 	w, err := Open(ctx, settings, c, dir)
 	if w != nil {
 		defer w.Close()
@@ -45,6 +51,23 @@ func Run(ctx context.Context, settings Settings, c *report.Case, dir string, wai
 		<-ctx.Done()
 	}
 	return ctx.Err()
+}
+
+// nothingToCall says why a case has no call that could be made, if it has none.
+func nothingToCall(t *topology.Topology, dir string) string {
+	calls := len(t.Ingress) + len(t.Externals)
+	for _, s := range t.Services {
+		calls += len(s.Calls)
+	}
+	if calls == 0 {
+		return "nobody calls anybody"
+	}
+	for _, name := range topology.Keys(t.Clusters) {
+		if _, err := os.Stat(filepath.Join(dir, "out", name)); errors.Is(err, os.ErrNotExist) {
+			return name + " has no bundle yet, it waits for an address"
+		}
+	}
+	return ""
 }
 
 // judge makes every call that the case tells something about. What harms the clusters comes last.
