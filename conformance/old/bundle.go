@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -115,6 +116,15 @@ func readBundle(dir, release string) (*bundle, error) {
 
 func program(release string) string { return filepath.Join(programs, "istio-"+release) }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// announced is said by 1.7 of addons, and by 1.8 of its DNS server: the topology asks for them, and it is
+// the last release that has them.
+var announced = regexp.MustCompile(`(?m)^! addonComponents\.\w+\.enabled is deprecated; use .*$`)
+
 // output runs a program; what it complains of is an error, warnings too.
 func output(command *exec.Cmd) ([]byte, error) {
 	var out, complaints bytes.Buffer
@@ -122,7 +132,7 @@ func output(command *exec.Cmd) ([]byte, error) {
 	if err := command.Run(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, tail(complaints.String()))
 	}
-	if said := strings.TrimSpace(complaints.String()); said != "" {
+	if said := strings.TrimSpace(announced.ReplaceAllString(complaints.String(), "")); said != "" {
 		return nil, errors.New(tail(said))
 	}
 	return out.Bytes(), nil
@@ -178,7 +188,11 @@ func (b *bundle) istioctl(path, release string) error {
 		return err
 	}
 	return b.take(release+string(file), func() ([]byte, error) {
-		return output(exec.Command(program(release), "manifest", "generate", "-f", path))
+		command := []string{"manifest", "generate", "-f", path}
+		if charts := program(release) + "-charts"; exists(charts) {
+			command = append(command, "-d", charts)
+		}
+		return output(exec.Command(program(release), command...))
 	})
 }
 
@@ -187,13 +201,26 @@ func (b *bundle) helm(path string) error {
 	if err != nil {
 		return err
 	}
-	chart := filepath.Join(programs, "istio-1.4-charts")
+	chart := filepath.Join(programs, "istio-1.4-charts", "istio")
 	if err := knownValues(chart, file); err != nil {
 		return err
 	}
-	return b.take(string(file), func() ([]byte, error) {
-		return output(exec.Command("helm", "template", "istio", chart, "--namespace", "istio-system", "-f", path))
-	})
+	if err := b.take(string(file), func() ([]byte, error) {
+		return output(exec.Command(program("1.4"), "template", chart, path))
+	}); err != nil {
+		return err
+	}
+	// A Job of the chart applies what is in its ConfigMap: the policy for the whole mesh is one of these.
+	for _, it := range b.rendered {
+		if text(it, "kind") == "ConfigMap" && text(it, "metadata", "name") == "istio-security-custom-resources" {
+			objects, err := parse([]byte(text(it, "data", "custom-resources.yaml")))
+			if err != nil {
+				return err
+			}
+			b.rendered = append(b.rendered, objects...)
+		}
+	}
+	return nil
 }
 
 // knownValues says which values no chart has: Helm takes any.

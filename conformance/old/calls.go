@@ -366,7 +366,7 @@ func rewritten(chain any, sni string) (string, error) {
 				name = pattern.ReplaceAllString(name, text(it, "cluster_replacement"))
 			}
 		case "envoy.tcp_proxy", "tcp_proxy":
-			if i := slices.Index(order, "tcp_cluster_rewrite"); i < 1 || order[i-1] != "sni_cluster" {
+			if i := slices.Index(order, "sni_cluster"); i < 0 || slices.Index(order, "tcp_cluster_rewrite") < i {
 				return "", fmt.Errorf("its filters are %s", strings.Join(order, ", "))
 			}
 			return name, nil

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,17 +37,14 @@ func (w *world) judgeInstall(c *report.Case) {
 }
 
 func (w *world) controlPlane() error {
-	name, all := "istiod", []string{}
-	if w.release == "1.4" {
-		name = "istio-pilot"
-	}
+	all := []string{}
 	for _, d := range w.deployments {
-		if d.Namespace == "istio-system" && d.Name == name {
+		if d.Namespace == "istio-system" && d.Name == w.pilot() {
 			return nil
 		}
 		all = append(all, d.Name)
 	}
-	return fmt.Errorf("no Deployment %s, but %s", name, strings.Join(all, ", "))
+	return fmt.Errorf("no Deployment %s, but %s", w.pilot(), strings.Join(all, ", "))
 }
 
 func (w *world) gatewayIsThere() error {
@@ -128,7 +126,7 @@ func (w *world) selectors() error {
 func (w *world) served() error {
 	definitions := w.find("CustomResourceDefinition", func(object) bool { return true })
 	if w.release == "1.4" {
-		files, err := filepath.Glob(filepath.Join(programs, "istio-1.4-charts", "..", "istio-init", "files", "*.yaml"))
+		files, err := filepath.Glob(filepath.Join(programs, "istio-1.4-charts", "istio-init", "files", "*.yaml"))
 		if err != nil {
 			return err
 		}
@@ -202,9 +200,16 @@ func (w *world) rewriting() error {
 	if len(values) != 1 {
 		return fmt.Errorf("%d EnvoyFilters bring tcp_cluster_rewrite", len(values))
 	}
-	pattern, replacement := `\.`+strings.ReplaceAll(w.t.Mesh.Suffix, ".", `\.`)+"$", ".svc.cluster.local"
-	if text(values[0], "cluster_pattern") != pattern || text(values[0], "cluster_replacement") != replacement {
-		return fmt.Errorf("rewritten by %v, not from %s to %s", values[0], pattern, replacement)
+	// Some charts leave the dots of the suffix as they are; no other name gets here.
+	pattern, err := regexp.Compile(text(values[0], "cluster_pattern"))
+	if err != nil {
+		return err
+	}
+	end := "." + w.t.Mesh.Suffix
+	for name, wanted := range map[string]string{"a.b" + end: "a.b.svc.cluster.local", "a.b" + end + ".org": "a.b" + end + ".org", "a.b" + end[1:]: "a.b" + end[1:]} {
+		if made := pattern.ReplaceAllString(name, text(values[0], "cluster_replacement")); made != wanted {
+			return fmt.Errorf("%v makes %s of %s, not %s", values[0], made, name, wanted)
+		}
 	}
 	return nil
 }

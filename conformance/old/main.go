@@ -1,7 +1,7 @@
 // Judges bundles for the old line of Istio by the programs of its releases; `run` builds them.
 //
 // `install.go` judges what the release's installer makes of the install files, `calls.go` what its pilot
-// makes of everything. What is not judged is said in NOTES.md.
+// makes of everything. What is not judged is said in conformance/README.md.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 // line finds the programs of a release: one for all of its patches.
 var line = regexp.MustCompile(`^1\.[4-8]\.`)
 
-// programs is the folder of the programs: istio-1.4 and so on, helm, and the charts of 1.4.
+// programs is the folder of the programs: istio-1.4 and so on, and istio-1.4-charts where they are not compiled in.
 var programs = os.Getenv("OLD_PROGRAMS")
 
 func main() {
@@ -52,7 +52,7 @@ func judge(c *report.Case, dir string) {
 	for i, name := range topology.Keys(t.Clusters) {
 		release := line.FindString(t.Clusters[name].Istio)
 		if release != "" {
-			if _, err := os.Stat(program(release[:3])); err != nil {
+			if !exists(program(release[:3])) {
 				c.Skip(name, "there is no program of Istio "+release[:3])
 				continue
 			}
@@ -61,7 +61,7 @@ func judge(c *report.Case, dir string) {
 			c.Skip(name, "its release is of today: conformance/follow")
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(dir, "out", name)); errors.Is(err, os.ErrNotExist) {
+		if !exists(filepath.Join(dir, "out", name)) {
 			c.Skip(name, "it has no bundle yet")
 			continue
 		}

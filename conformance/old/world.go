@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type world struct {
 	*bundle
 
 	mesh        string // its configuration, as YAML
+	cluster     string // its name, as injection tells it to sidecars
 	services    []*corev1.Service
 	deployments []*appsv1.Deployment
 	pods        []*pod
@@ -97,6 +99,12 @@ func open(t *topology.Topology, written object, name, dir, release string, index
 			w.deployments = append(w.deployments, d)
 		case text(it, "kind") == "ConfigMap" && text(it, "metadata", "name") == "istio" && text(it, "metadata", "namespace") == "istio-system":
 			w.mesh = text(it, "data", "mesh")
+		case text(it, "kind") == "ConfigMap" && text(it, "metadata", "name") == "istio-sidecar-injector" && text(it, "metadata", "namespace") == "istio-system":
+			var values object
+			if err := json.Unmarshal([]byte(text(it, "data", "values")), &values); err != nil {
+				return nil, fmt.Errorf("the injector's values: %w", err)
+			}
+			w.cluster = text(values, "global", "multiCluster", "clusterName")
 		}
 	}
 	if w.mesh == "" {
@@ -306,7 +314,7 @@ func (p *pod) id() string {
 func (w *world) node(p *pod) node {
 	metadata := object{
 		"LABELS": p.labels, "NAMESPACE": p.namespace, "CONFIG_NAMESPACE": p.namespace, "SERVICE_ACCOUNT": p.account,
-		"INSTANCE_IPS": p.address, "ISTIO_VERSION": w.release + ".0", "CLUSTER_ID": "Kubernetes", "INTERCEPTION_MODE": "REDIRECT",
+		"INSTANCE_IPS": p.address, "ISTIO_VERSION": w.release + ".0", "CLUSTER_ID": cmp.Or(w.cluster, "Kubernetes"), "INTERCEPTION_MODE": "REDIRECT",
 		"SDS": "true", "USER_SDS": "true",
 	}
 	if p.gateway {
@@ -378,6 +386,7 @@ func (w *world) ask() error {
 		return err
 	}
 	command := exec.Command(program(w.release), "pilot")
+	command.Env = append(os.Environ(), w.settings()...)
 	command.Stdin = bytes.NewReader(asked)
 	said, err := answered(command)
 	if err != nil {
@@ -388,6 +397,32 @@ func (w *world) ask() error {
 		_ = os.WriteFile(filepath.Join(keep, w.name+".answer.json"), said, 0o644)
 	}
 	return json.Unmarshal(said, &w.answer)
+}
+
+// settings are the variables that the installer gives to pilot.
+func (w *world) settings() []string {
+	var all []string
+	for _, d := range w.deployments {
+		if d.Namespace != "istio-system" || d.Name != w.pilot() {
+			continue
+		}
+		for _, container := range d.Spec.Template.Spec.Containers {
+			for _, it := range container.Env {
+				if container.Name == "discovery" && it.ValueFrom == nil {
+					all = append(all, it.Name+"="+it.Value)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// pilot is the name of its Deployment.
+func (w *world) pilot() string {
+	if w.release == "1.4" {
+		return "istio-pilot"
+	}
+	return "istiod"
 }
 
 // refused says what pilot did not take.

@@ -15,6 +15,7 @@ import (
 	"istio.io/istio/istioctl/cmd"
 	"istio.io/istio/pilot/pkg/config/kube/crd"
 	"istio.io/istio/pilot/pkg/config/memory"
+	"istio.io/istio/pilot/pkg/features"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/plugin"
 	v2 "istio.io/istio/pilot/pkg/proxy/envoy/v2"
@@ -66,7 +67,7 @@ func start(q *pilot.Question, refuse func(string, error), server *grpc.Server) e
 	kube := controller.NewController(fake.NewSimpleClientset(objects...), controller.Options{
 		ResyncPeriod:    time.Minute,
 		DomainSuffix:    q.Domain,
-		ClusterID:       "Kubernetes",
+		ClusterID:       features.ClusterName.Get(),
 		Metrics:         env,
 		XDSUpdater:      discovery,
 		NetworksWatcher: env.NetworksWatcher,
