@@ -1,9 +1,9 @@
 //! `allocate`: a virtual IP for every host that is called from another cluster.
 //!
-//! An address depends on the host's name and the declared ranges, on nothing else: adding or
-//! removing a service moves no other. The price is that two hosts may fall on one address; then
-//! the compiler names a free one to pin, and never chooses for itself which of the two moves. A
-//! lock file would be one more source of pins here.
+//! An address depends on the host's name and the declared ranges, so that adding or removing a service
+//! moves no other; two names may fall on one address. A [`Lock`] remembers who has which: then a new name
+//! gets the next free address. Without one, the compiler names a free address to pin, and never chooses
+//! for itself which of the two moves.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::diag::{Code, Diagnostics, Reported};
+use crate::lock::{Holder, Lock};
 use crate::source::Span;
 use crate::topology::{Address, ISTIO_RANGES, ServiceId, Topology};
 
@@ -40,31 +41,42 @@ impl Addresses {
     }
 }
 
-/// Gives every service that callers know by a virtual IP its own, one of each range.
+/// Gives every service that callers know by a virtual IP its own, one of each range: that of the lock, if
+/// there is one, which then knows all of them.
 ///
 /// # Errors
-/// When a pin cannot be used, two hosts fall on one address, or a range has no room.
-pub fn allocate(topology: &Topology, diags: &mut Diagnostics) -> Result<Addresses, Reported> {
+/// When a pin cannot be used, an address of the lock cannot be kept, two hosts fall on one address, or a
+/// range has no room.
+pub fn allocate(topology: &Topology, lock: Option<&mut Lock>, diags: &mut Diagnostics) -> Result<Addresses, Reported> {
     let mut addresses = Addresses::default();
     for (range, at) in &topology.mesh.virtual_ranges {
-        for (ip, id) in of_range(topology, *range, *at, diags)? {
+        let pool = Pool::of(topology, *range, *at);
+        let taken = match lock.as_deref() {
+            Some(lock) => of_lock(topology, &pool, lock, diags)?,
+            None => by_name(topology, &pool, diags)?,
+        };
+        for (ip, id) in taken {
             addresses.0.entry(id).or_default().push(ip);
         }
     }
     diags.check()?;
+    if let Some(lock) = lock {
+        for (id, ips) in &addresses.0 {
+            lock.keep(&topology.global_host(*id), ips);
+        }
+    }
     Ok(addresses)
 }
 
-fn of_range(
-    topology: &Topology,
-    range: IpNet,
-    at: Span,
-    diags: &mut Diagnostics,
-) -> Result<BTreeMap<IpAddr, ServiceId>, Reported> {
-    let pool = Pool::of(topology, range, at);
+/// The services that have a virtual IP.
+fn known(topology: &Topology) -> impl Iterator<Item = ServiceId> + '_ {
+    (0..topology.services.len()).map(ServiceId).filter(|id| topology.service(*id).has_virtual_ip)
+}
+
+/// The addresses of the services that are pinned.
+fn pinned(topology: &Topology, pool: &Pool, diags: &mut Diagnostics) -> BTreeMap<IpAddr, ServiceId> {
     let mut taken: BTreeMap<IpAddr, ServiceId> = BTreeMap::new();
-    let known = || (0..topology.services.len()).map(ServiceId).filter(|id| topology.service(*id).has_virtual_ip);
-    for id in known() {
+    for id in known(topology) {
         let service = topology.service(id);
         let Some((ip, at)) = pool.pin(topology, id) else { continue };
         if let Some(reason) = pool.excludes(ip) {
@@ -83,11 +95,89 @@ fn of_range(
                 .help("remove one of the pins");
         }
     }
-    for id in known().filter(|id| pool.pin(topology, *id).is_none()) {
+    taken
+}
+
+/// Each name keeps what the lock says, and new ones get what is free, in their order.
+fn of_lock(
+    topology: &Topology,
+    pool: &Pool,
+    lock: &Lock,
+    diags: &mut Diagnostics,
+) -> Result<BTreeMap<IpAddr, ServiceId>, Reported> {
+    let mut taken = pinned(topology, pool, diags);
+    let holders = lock.holders();
+    let stranger = |ip: &IpAddr, host: &str| holders.get(ip).filter(|it| it.host != host);
+    let mut fixed: BTreeMap<String, ServiceId> = BTreeMap::new();
+    let mut open: BTreeMap<String, ServiceId> = BTreeMap::new();
+    for id in known(topology) {
+        let list = if pool.pin(topology, id).is_some() { &mut fixed } else { &mut open };
+        list.insert(topology.global_host(id), id);
+    }
+    for (host, id) in &fixed {
+        let Some((ip, at)) = pool.pin(topology, *id) else { continue };
+        let Some(holder) = stranger(&ip, host) else { continue };
+        // One that is pinned itself has given its address up.
+        if fixed.contains_key(holder.host) {
+            continue;
+        }
+        let service = &topology.service(*id).key;
+        let place = lock.place(holder.host);
+        let draft = if holder.now && open.contains_key(holder.host) {
+            let message = format!("`{service}` is pinned to {ip}, the address of `{}` ({place})", holder.host);
+            let draft = diags.error(Code::VirtualIpCollision, message).at(at, "");
+            draft.help_if(pool.unused(host, &taken, &holders).map(|free| format!("{free} is free")))
+        } else {
+            let message = format!(
+                "`{service}` is pinned to {ip}, which `{}` had ({place}): its callers may remember it",
+                holder.host
+            );
+            let draft = diags.error(Code::VirtualIpCollision, message).at(at, "");
+            draft.help("once every cluster is rolled out, `meshlatch lock prune` frees such addresses")
+        };
+        draft.help("or remove the pin");
+    }
+    let mut lost = Vec::new();
+    open.retain(|host, id| {
+        let Some(entry) = lock.get(host) else { return true };
+        let same_family = |it: &&IpAddr| it.is_ipv4() == pool.range.addr().is_ipv4();
+        if let Some(ip) = entry.now.iter().find(same_family) {
+            match pool.excludes(*ip) {
+                Some(reason) => lost.push((host.clone(), *ip, reason)),
+                // The pin of somebody else was reported.
+                None => drop(taken.entry(*ip).or_insert(*id)),
+            }
+            return false;
+        }
+        // What it had and nobody else got is its own again.
+        let mut back = entry.was.iter().filter(same_family).filter(|ip| pool.excludes(**ip).is_none());
+        match back.find(|ip| !taken.contains_key(*ip)) {
+            Some(ip) => {
+                taken.insert(*ip, *id);
+                false
+            }
+            None => true,
+        }
+    });
+    pool.lost(&lost, lock, diags);
+    for (host, id) in open {
+        let Some(free) = pool.unused(&host, &taken, &holders) else {
+            let kept = holders.values().any(|it| !it.now);
+            return Err(pool.full(kept, diags));
+        };
+        taken.insert(free, id);
+    }
+    Ok(taken)
+}
+
+/// Each name has the address that its hash says; two that meet are reported.
+fn by_name(topology: &Topology, pool: &Pool, diags: &mut Diagnostics) -> Result<BTreeMap<IpAddr, ServiceId>, Reported> {
+    let mut taken = pinned(topology, pool, diags);
+    for id in known(topology).filter(|id| pool.pin(topology, *id).is_none()) {
         let service = topology.service(id);
         let host = topology.global_host(id);
         let Some(ip) = pool.candidates(&host).next() else {
-            return Err(pool.full(diags));
+            return Err(pool.full(false, diags));
         };
         let Some(other) = taken.get(&ip).copied() else {
             taken.insert(ip, id);
@@ -95,7 +185,7 @@ fn of_range(
         };
         let other = topology.service(other);
         let Some(free) = pool.free(&host, &taken) else {
-            return Err(pool.full(diags));
+            return Err(pool.full(false, diags));
         };
         // Named here, so that a second collision in the same run is not told the same address.
         taken.insert(free, id);
@@ -178,11 +268,61 @@ impl Pool {
         self.candidates(host).find(|ip| !taken.contains_key(ip))
     }
 
-    fn full(&self, diags: &mut Diagnostics) -> Reported {
+    /// The first address of a host that is nobody's in a lock either.
+    fn unused(
+        &self,
+        host: &str,
+        taken: &BTreeMap<IpAddr, ServiceId>,
+        holders: &BTreeMap<IpAddr, Holder<'_>>,
+    ) -> Option<IpAddr> {
+        self.candidates(host).find(|ip| !taken.contains_key(ip) && !holders.contains_key(ip))
+    }
+
+    /// Reports the addresses of a lock that cannot be kept: those outside of the range together, for one
+    /// change of it moved them all.
+    fn lost(&self, lost: &[(String, IpAddr, String)], lock: &Lock, diags: &mut Diagnostics) {
+        let (outside, inside): (Vec<_>, Vec<_>) = lost.iter().partition(|it| !self.range.contains(&it.1));
+        if let Some((host, ip, _)) = outside.first() {
+            let others = match outside.len() - 1 {
+                0 => String::new(),
+                1 => ", and one name more is outside of it".to_owned(),
+                more => format!(", and {more} names more are outside of it"),
+            };
+            let place = lock.place(host);
+            diags
+                .error(
+                    Code::LostAddress,
+                    format!(
+                        "`{host}` has {ip} ({place}), which is not in the range of virtual IPs, {}{others}",
+                        self.range
+                    ),
+                )
+                .at(self.at, "")
+                .help("put the range back in which they are, or a larger one")
+                .help(format!(
+                    "to move them, remove their lines from {}: callers reach nobody until they are rolled out again",
+                    lock.file()
+                ));
+        }
+        for (host, ip, reason) in inside {
+            let place = lock.place(host);
+            diags
+                .error(Code::LostAddress, format!("`{host}` cannot keep {ip} ({place}): {reason}"))
+                .at(self.at, "")
+                .help(format!(
+                    "give back what took it, or remove the line from {}: `{host}` gets another address",
+                    lock.file()
+                ));
+        }
+    }
+
+    /// Reports that there is no room; a lock may keep addresses that nobody has any more.
+    fn full(&self, kept: bool, diags: &mut Diagnostics) -> Reported {
         diags
             .error(Code::VirtualRangeFull, format!("the range of virtual IPs, {}, has no room", self.range))
             .at(self.at, "")
             .help("a larger range, `mesh: {virtualIPs: 240.0.0.0/8}`, or one that overlaps fewer declared ranges")
+            .help_if(kept.then(|| "`meshlatch lock prune` frees the addresses of names that are gone".to_owned()))
             .reported()
     }
 }

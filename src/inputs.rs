@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use serde_yaml::{Mapping, Value};
 
 use crate::diag::{Code, Diagnostics};
+use crate::lock::Lock;
 
 /// Addresses by the name of what they belong to.
 #[derive(Debug, Default, Clone)]
 pub struct Inputs {
+    /// The virtual IPs that are kept; none where nobody keeps any.
+    pub lock: Option<Lock>,
     given: BTreeMap<(String, Part), Given>,
     outputs: Vec<Outputs>,
 }

@@ -26,6 +26,7 @@ pub mod addresses;
 pub mod bundle;
 pub mod diag;
 pub mod inputs;
+pub mod lock;
 pub mod migrate;
 pub mod model;
 mod phases;
@@ -37,12 +38,15 @@ pub mod target;
 pub mod topology;
 pub mod yaml;
 
+use std::collections::BTreeSet;
+
 pub use resources::{CaFiles, shell_word};
 
 use addresses::Addresses;
 use bundle::Bundle;
 use diag::{Diagnostics, Reported};
 use inputs::Inputs;
+use lock::Lock;
 use model::{Lowered, Wait};
 use phases::Part;
 use source::Source;
@@ -55,6 +59,8 @@ use topology::{Cluster, ClusterId, ServiceId, Topology};
 pub struct Mesh {
     topology: Topology,
     addresses: Addresses,
+    /// The virtual IPs of every name, to be kept.
+    lock: Option<Lock>,
     /// The mesh that it was before a service began to move, if one is on its way.
     before: Option<(Box<Mesh>, Way)>,
 }
@@ -82,22 +88,46 @@ pub enum Outcome {
 pub fn compile(source: &Source, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
     diags.check()?;
     let document = syntax::parse(source, diags)?;
-    let mut mesh = settle(&document, inputs, diags)?;
+    let mut lock = inputs.lock.clone();
+    let mut mesh = settle(&document, inputs, lock.as_mut(), diags)?;
     if let (Some(before), Some(moving)) = (document.before(), &document.spec.moving) {
-        let before = settle(&before, inputs, diags)?;
+        let before = settle(&before, inputs, lock.as_mut(), diags)?;
         let way = Way { service: mesh.service(&moving.service), phase: moving.phase };
         mesh.before = Some((Box::new(before), way));
     }
+    if let Some(lock) = &mut lock {
+        let names = mesh.names();
+        lock.retire(|it| names.contains(it));
+    }
+    mesh.lock = lock;
     Ok(mesh)
 }
 
-fn settle(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
+fn settle(
+    document: &Document,
+    inputs: &Inputs,
+    lock: Option<&mut Lock>,
+    diags: &mut Diagnostics,
+) -> Result<Mesh, Reported> {
     let topology = topology::resolve(document, inputs, diags)?;
-    let addresses = addresses::allocate(&topology, diags)?;
-    Ok(Mesh { topology, addresses, before: None })
+    let addresses = addresses::allocate(&topology, lock, diags)?;
+    Ok(Mesh { topology, addresses, lock: None, before: None })
 }
 
 impl Mesh {
+    /// The virtual IPs of every name, if the inputs had a lock: what it is to say from now on.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// The names that have a virtual IP, those of before a move too.
+    fn names(&self) -> BTreeSet<String> {
+        let own = self.addresses.iter().map(|(id, _)| self.topology.global_host(id));
+        let before = self.before.iter().flat_map(|(it, _)| it.names());
+        own.chain(before).collect()
+    }
+
     /// The clusters, in the order of the topology.
     pub fn clusters(&self) -> impl Iterator<Item = (ClusterId, &str)> {
         self.topology.cluster_ids().map(|id| (id, self.topology.cluster(id).name.as_str()))

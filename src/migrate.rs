@@ -254,11 +254,20 @@ fn files(order: &Order<'_>, by_weight: bool, now: &State, steps: &[Step]) -> Pla
     let mut files = Bundle::default();
     let text = resources::plan(&report::view(order, by_weight, now, steps));
     files.keep("PLAN.md", text.clone());
-    files.keep(format!("{}/topology.yaml", now.name), now.text.clone());
+    let mut keep = |state: &State| {
+        files.keep(format!("{}/topology.yaml", state.name), state.text.clone());
+        // The same addresses in every step.
+        if let Some(lock) = state.mesh.lock().filter(|it| !it.is_empty()) {
+            files.keep(format!("{}/topology.lock", state.name), lock.to_string());
+        }
+    };
+    keep(now);
+    for step in steps {
+        keep(&step.state);
+    }
     let mut previous = now;
     for step in steps {
         let name = &step.state.name;
-        files.keep(format!("{name}/topology.yaml"), step.state.text.clone());
         files.keep(format!("{name}/changes.diff"), difference(previous, &step.state));
         previous = &step.state;
     }

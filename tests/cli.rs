@@ -4,6 +4,7 @@
 mod certs;
 mod halfway;
 mod input;
+mod lock;
 mod migrate;
 mod tree;
 mod words;

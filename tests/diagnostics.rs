@@ -1,7 +1,7 @@
 //! Diagnostics: every code has a fixture that shows it and an explanation whose examples hold.
 //!
 //! A fixture is `<code>_<name>[_<face>].yaml`; beside it stand what the binary says of it (`.snap`)
-//! and, if need be, what the command line adds (`.flags`). Files of other names show how several
+//! and, if need be, what the command line adds (`.flags`) and the lock (`.lock`). Files of other names show how several
 //! mistakes are told together.
 
 #![expect(
@@ -14,6 +14,8 @@ use std::path::Path;
 
 use meshlatch::diag::{Code, Diagnostics};
 use meshlatch::inputs::Inputs;
+use meshlatch::lock::Lock;
+use meshlatch::source::Source;
 
 use crate::support;
 
@@ -46,9 +48,22 @@ fn say_move(bytes: Vec<u8>, inputs: &Inputs, order: &str) -> (bool, String, Diag
     let shares: Vec<u32> = shares.iter().map(|it| it.parse().expect("a share")).collect();
     let order = meshlatch::migrate::Order { service, from, to, shares: &shares };
     let text = String::from_utf8(bytes).expect("a fixture of a move is text");
-    let source = meshlatch::source::Source::new("topology.yaml", text);
+    let source = Source::new("topology.yaml", text);
     let (plan, told) = meshlatch::migrate::plan(&source, inputs, &order, Diagnostics::new());
     (plan.is_some(), support::said(&told.diags, &told.source), told.diags)
+}
+
+/// Compiles with a lock, which must be what comes out of it if it is `locked`.
+fn say_lock(lock: &str, bytes: Vec<u8>, mut inputs: Inputs, locked: bool) -> (String, Diagnostics) {
+    let mut diags = Diagnostics::new();
+    let source = Source::new("topology.lock", lock);
+    let Ok(lock) = Lock::parse(&source, &mut diags) else { return (support::said(&diags, &source), diags) };
+    inputs.lock = Some(lock.clone());
+    let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
+    let Some(mesh) = mesh.filter(|_| locked) else { return (said, diags) };
+    let mut diags = Diagnostics::new();
+    let _ = lock.expect(mesh.lock().expect("a lock went in"), &mut diags);
+    (support::said(&diags, &source), diags)
 }
 
 /// Compiles a fixture with the flags beside it.
@@ -56,6 +71,7 @@ fn say(path: &Path) -> (String, Diagnostics) {
     let mut bytes = std::fs::read(path).expect("a fixture can be read");
     let mut inputs = Inputs::default();
     let mut order = None;
+    let mut locked = false;
     let flags = std::fs::read_to_string(path.with_extension("flags")).unwrap_or_default();
     for line in flags.lines() {
         match line.split_once(' ').expect("a flag has a value") {
@@ -66,6 +82,7 @@ fn say(path: &Path) -> (String, Diagnostics) {
             // What is too large to keep is made here.
             ("--pad-to", size) => bytes.resize(size.parse().expect("a number of bytes"), b'#'),
             ("--migrate", given) => order = Some(given),
+            ("--locked", "yes") => locked = true,
             (other, _) => panic!("{}: no flag `{other}`", path.display()),
         }
     }
@@ -73,6 +90,9 @@ fn say(path: &Path) -> (String, Diagnostics) {
         let (planned, said, diags) = say_move(bytes, &inputs, order);
         assert_eq!(planned, diags.check().is_ok(), "{}: a plan without errors, or errors", path.display());
         return (said, diags);
+    }
+    if let Ok(lock) = std::fs::read_to_string(path.with_extension("lock")) {
+        return say_lock(&lock, bytes, inputs, locked);
     }
     let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
     assert_eq!(mesh.is_some(), diags.check().is_ok(), "{}: a mesh without errors, or errors", path.display());
@@ -113,7 +133,7 @@ fn every_code_has_a_fixture() {
     // What a failed comparison leaves behind is looked at by that test.
     for name in names.iter().filter(|it| !it.ends_with(".snap.new")) {
         let (stem, kind) = name.rsplit_once('.').expect("a file has an ending");
-        assert!(["yaml", "snap", "flags"].contains(&kind), "tests/diagnostics/{name} is none of ours");
+        assert!(["yaml", "snap", "flags", "lock"].contains(&kind), "tests/diagnostics/{name} is none of ours");
         assert!(names.contains(&format!("{stem}.yaml")), "tests/diagnostics/{name} belongs to no fixture");
     }
 }
@@ -140,6 +160,15 @@ fn blocks(markdown: &str) -> Vec<(Vec<&str>, String)> {
     assert!(!open, "a block is not closed");
     blocks
 }
+
+/// The topology of examples that are locks.
+const LOCKED: &str = "\
+version: 1
+clusters: {east: {istio: \"1.31.0\", gateway: 198.51.100.1}, west: {istio: \"1.31.0\"}}
+services:
+  cart: {namespace: shop, clusters: east, ports: {grpc: 7070}, serviceAccount: cart}
+  web: {namespace: web, clusters: west, calls: cart}
+";
 
 /// The bytes of an example. What cannot stand in Markdown is written `\x9b` in a block of `text`.
 fn example(info: &[&str], text: &str) -> Vec<u8> {
@@ -178,6 +207,9 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
             }
             let word = |name: &str| info.iter().find_map(|it| it.strip_prefix(name));
             let (said, diags) = match word("migrate=") {
+                _ if info.contains(&"lock") => {
+                    say_lock(text, LOCKED.as_bytes().to_vec(), inputs, info.contains(&"locked"))
+                }
                 Some(order) => {
                     let (_, said, diags) = say_move(example(info, text), &inputs, order);
                     (said, diags)
@@ -207,7 +239,8 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
 /// Where the lines are that a text says, in its order.
 fn lines_told(said: &str) -> Vec<usize> {
     said.lines()
-        .filter_map(|line| line.trim_start().strip_prefix("--> ")?.split_once("topology.yaml:"))
+        .filter_map(|line| line.trim_start().strip_prefix("--> ")?.split_once("topology."))
+        .filter_map(|it| it.1.split_once(':'))
         .map(|it| it.1)
         .map(|it| it.split(':').next().expect("a line").parse().expect("a number"))
         .collect()

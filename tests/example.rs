@@ -44,7 +44,9 @@ fn the_worked_example_is_what_the_binary_wrote() {
     // With its inventories and the modes of its scripts, as a clone has it.
     let folder = tempfile::tempdir().expect("a folder can be made");
     copy(&support::root().join("out"), &folder.path().join("out"));
-    copy(&support::root().join("topology.yaml"), &folder.path().join("topology.yaml"));
+    for file in ["topology.yaml", "topology.lock"] {
+        copy(&support::root().join(file), &folder.path().join(file));
+    }
     let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
         .args(["compile", "--check"])
         .current_dir(folder.path())

@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod install;
 mod invariants;
+mod lock;
 mod made;
 mod mesh;
 mod migrate;

@@ -8,16 +8,17 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
     ("target", &[]),
     ("diag", &["source"]),
-    ("inputs", &["diag"]),
+    ("lock", &["diag", "source"]),
+    ("inputs", &["diag", "lock"]),
     ("syntax", &["diag", "source"]),
     ("topology", &["diag", "inputs", "source", "syntax", "target"]),
-    ("addresses", &["diag", "source", "topology"]),
+    ("addresses", &["diag", "lock", "source", "topology"]),
     ("model", &["addresses", "syntax", "target", "topology"]),
     // Rendering writes what was typed and resolved; it has not seen a whole `Topology`.
     ("resources", &["bundle", "model", "syntax", "target", "topology", "yaml"]),
@@ -33,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "bundle",
             "diag",
             "inputs",
+            "lock",
             "model",
             "phases",
             "source",

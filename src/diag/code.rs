@@ -165,6 +165,12 @@ codes! {
     T1203 NotEditable Error "the topology cannot be edited without changing more than the service";
     T1204 BrokenStep Error "a step of a move has errors";
     T1205 MovePending Error "a move needs an address that is not known yet";
+
+    T1301 InvalidLock Error "the lock is not one that can be read";
+    T1302 UnmergedLock Error "the lock holds a merge conflict";
+    T1303 ContradictoryLock Error "two lines of the lock contradict each other";
+    T1304 LostAddress Error "an address of the lock cannot be kept";
+    T1305 LockOutdated Error "the lock is not what the topology needs";
 }
 
 impl Code {

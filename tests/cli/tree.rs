@@ -11,7 +11,8 @@ const INVENTORY: &str = "out/west/.meshlatch";
 fn a_first_run_writes_every_cluster() {
     let folder = Folder::new(TWO);
     let run = folder.compile();
-    let counts: Vec<_> = run.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+    let lines = run.stdout.lines().filter(|it| !it.starts_with("topology.lock"));
+    let counts: Vec<_> = lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
     for (name, line) in ["east", "west"].iter().zip(&counts) {
         let files = folder.read(&format!("out/{name}/.meshlatch")).lines().count() - 1;
         let files = files.to_string();
@@ -135,7 +136,7 @@ fn one_cluster_can_be_written_alone() {
     let folder = Folder::new(TWO);
     let run = folder.run(&["compile", "--cluster", "west", "--cluster", "west"]);
     run.says(0, &[]);
-    assert!(run.stdout.starts_with("west  ") && run.stdout.lines().count() == 1, "{}", run.stdout);
+    assert!(run.stdout.starts_with("west  ") && !run.stdout.contains("east"), "{}", run.stdout);
     assert!(!folder.exists("out/east"));
 }
 

@@ -26,7 +26,10 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
-    Check(TopologyArgs),
+    Check(CheckArgs),
+    /// Look after topology.lock, in which `compile` keeps the virtual IP of every name.
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Plan how a service moves from one cluster to another without a gap.
     ///
     /// Writes a folder a step, each with its topology and what it changes in the bundles, and PLAN.md,
@@ -86,6 +89,36 @@ pub(crate) struct CompileArgs {
     /// Write nothing; list the files that differ and exit with 1 if there are any.
     #[arg(long)]
     pub(crate) check: bool,
+
+    /// Fail if topology.lock would change.
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// Fail if topology.lock would change.
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Free the addresses of names that are gone.
+    ///
+    /// A name that nobody calls any more keeps its address, so that no caller that remembers it reaches
+    /// somebody else. Once every cluster is rolled out, such addresses may be given out again.
+    Prune(LockArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// The topology beside which the lock lies.
+    #[arg(default_value = "topology.yaml")]
+    pub(crate) topology: PathBuf,
 }
 
 #[derive(Debug, Args)]

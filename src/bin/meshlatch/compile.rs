@@ -5,18 +5,22 @@ use std::path::Path;
 
 use annotate_snippets::Level;
 use meshlatch::diag::{self, Diagnostics};
+use meshlatch::lock::Lock;
 use meshlatch::model::Wait;
+use meshlatch::source::Source;
 use meshlatch::topology::ClusterId;
 use meshlatch::{Mesh, Outcome, syntax};
 
-use crate::args::{CompileArgs, TopologyArgs};
+use crate::args::{CheckArgs, CompileArgs, TopologyArgs};
 use crate::failure::Failure;
+use crate::lock_file::LockFile;
 use crate::tree::{self, Difference, Order, Written};
 use crate::{Status, input, terminal};
 
 /// Says what is wrong with a topology.
-pub(crate) fn check(args: &TopologyArgs) -> Result<Status, Failure> {
-    Ok(if mesh(args)?.is_some() { Status::Well } else { Status::Wrong })
+pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
+    let Some(compiled) = compiled(&args.topology, true)? else { return Ok(Status::Wrong) };
+    Ok(if !args.locked || compiled.is_locked() { Status::Well } else { Status::Wrong })
 }
 
 /// Writes the bundles, or one stream, or what differs.
@@ -27,10 +31,15 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
             Failure::new("`--check` compares with a folder, and `-o -` names none").help("leave one of the two out")
         );
     }
-    let Some(mesh) = mesh(&args.topology)? else { return Ok(Status::Wrong) };
-    let clusters = select(&mesh, &args.cluster)?;
+    let Some(compiled) = compiled(&args.topology, !stream)? else { return Ok(Status::Wrong) };
+    if args.locked && !compiled.is_locked() {
+        return Ok(Status::Wrong);
+    }
+    let mesh = &compiled.mesh;
+    let clusters = select(mesh, &args.cluster)?;
     if stream {
-        return print_stream(&mesh, &clusters);
+        compiled.say_unlocked();
+        return print_stream(mesh, &clusters);
     }
     let order = Order {
         bundle: &|id| mesh.bundle(id),
@@ -38,14 +47,56 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         clusters: &clusters,
         whole: args.cluster.is_empty(),
     };
-    if args.check { compare(&order) } else { write(&order) }
+    let lock = compiled.lock_change();
+    if args.check { compare(&order, lock.map(|it| it.0)) } else { write(&order, lock.as_ref()) }
+}
+
+/// A mesh, and the lock beside its topology.
+struct Compiled {
+    mesh: Mesh,
+    /// None where the topology comes from standard input.
+    lock: Option<LockFile>,
+}
+
+impl Compiled {
+    /// The lock and what it is to say from now on, if that is something else.
+    fn lock_change(&self) -> Option<(&LockFile, String)> {
+        let lock = self.lock.as_ref()?;
+        Some((lock, lock.change(self.mesh.lock()?)?))
+    }
+
+    /// Whether the lock is what the topology needs; says so if it is not.
+    fn is_locked(&self) -> bool {
+        let (Some(lock), Some(needed)) = (&self.lock, self.mesh.lock()) else { return true };
+        let mut diags = Diagnostics::new();
+        let same = lock.said().expect(needed, &mut diags).is_ok();
+        terminal::say(&diag::render(&diags, &Source::new(lock.said().file(), ""), true));
+        same
+    }
+
+    /// Says that what is printed has addresses which no lock keeps.
+    fn say_unlocked(&self) {
+        if let Some((lock, _)) = self.lock_change().filter(|it| it.0.exists()) {
+            let message = format!("{} does not know all of these addresses yet", lock.path().display());
+            terminal::report(Level::NOTE, &message, &[], &["`meshlatch compile` writes it with the tree".to_owned()]);
+        }
+    }
 }
 
 /// Compiles the topology and says all there is to say of it; `None` if it has errors.
 pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
+    Ok(compiled(args, true)?.map(|it| it.mesh))
+}
+
+/// Compiles with the lock; where there is none, with a new one only if it can be `kept`.
+fn compiled(args: &TopologyArgs, kept: bool) -> Result<Option<Compiled>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(args)?;
-    let inputs = input::addresses(args, &mut diags)?;
+    let mut inputs = input::addresses(args, &mut diags)?;
+    let lock = LockFile::beside(&args.topology)?;
+    let lock = lock.filter(|it| kept || it.as_ref().map_or(true, LockFile::exists));
+    // Beside a broken lock the topology's own mistakes are told, too.
+    inputs.lock = lock.as_ref().map(|it| it.as_ref().map_or_else(|()| Lock::default(), |it| it.said().clone()));
     let (mesh, source) = match syntax::decode(&input::name(&args.topology), bytes, &mut diags) {
         Ok(source) => (meshlatch::compile(&source, &inputs, &mut diags).ok(), source),
         Err((source, _)) => (None, source),
@@ -54,7 +105,10 @@ pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
     if let Some(summary) = diag::summary(&diags) {
         terminal::say(&format!("{summary}\n"));
     }
-    Ok(mesh)
+    Ok(match (mesh, lock.transpose()) {
+        (Some(mesh), Ok(lock)) => Some(Compiled { mesh, lock }),
+        _ => None,
+    })
 }
 
 /// The clusters that were named, or all, in the order of the topology.
@@ -90,7 +144,11 @@ fn print_stream(mesh: &Mesh, clusters: &[(ClusterId, &str)]) -> Result<Status, F
     }
 }
 
-fn write(order: &Order<'_>) -> Result<Status, Failure> {
+fn write(order: &Order<'_>, lock: Option<&(&LockFile, String)>) -> Result<Status, Failure> {
+    // First the lock: a tree has no address that nobody keeps.
+    if let Some((lock, to)) = lock {
+        lock.replace(to)?;
+    }
     let clusters = tree::write(order)?;
     // Of all clusters, those that can be are written; one that was asked for by name must be.
     let asked_for = |it: &tree::Cluster| !order.whole && matches!(it.outcome, Written::Waiting(_));
@@ -103,6 +161,9 @@ fn write(order: &Order<'_>) -> Result<Status, Failure> {
         if let Written::Waiting(waits) = &cluster.outcome {
             say_waits(Level::NOTE, &cluster.name, waits);
         }
+    }
+    if let Some((lock, _)) = lock {
+        let _ = writeln!(text, "{:width$}  written", lock.path().display());
     }
     terminal::print(&text)?;
     Ok(status)
@@ -123,8 +184,12 @@ fn summary(outcome: &Written) -> String {
     }
 }
 
-fn compare(order: &Order<'_>) -> Result<Status, Failure> {
+fn compare(order: &Order<'_>, lock: Option<&LockFile>) -> Result<Status, Failure> {
     let mut text = String::new();
+    if let Some(lock) = lock {
+        let word = if lock.exists() { "changed" } else { "missing" };
+        let _ = writeln!(text, "{word:9}  {}", lock.path().display());
+    }
     for cluster in tree::compare(order)? {
         for (difference, path) in &cluster.differences {
             let word = match difference {

@@ -63,12 +63,13 @@ fn text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| Failure::new(format!("{} is not UTF-8 text", name(path))))
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// Whether a path means standard input.
+pub(crate) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
 /// One byte more than is allowed tells a file that is too large; the rest of it is never read.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let limit = u64::try_from(syntax::MAX_BYTES).expect("the limit is small") + 1;
     let mut bytes = Vec::new();
     if is_stdin(path) {

@@ -12,6 +12,7 @@ mod failure;
 mod init;
 mod input;
 mod inventory;
+mod lock_file;
 mod migrate;
 mod stats;
 mod terminal;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Cli, Command};
+use args::{Cli, Command, LockCommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Compile(args) => compile::compile(args),
         Command::Check(args) => compile::check(args),
+        Command::Lock(LockCommand::Prune(args)) => lock_file::prune(args),
         Command::Migrate(args) => migrate::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Certs(args) => certs::run(args),

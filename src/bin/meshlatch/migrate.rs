@@ -13,6 +13,7 @@ use meshlatch::{Outcome, syntax};
 use crate::args::MigrateArgs;
 use crate::failure::Failure;
 use crate::inventory::{self, Inventory};
+use crate::lock_file::LockFile;
 use crate::tree;
 use crate::{Status, input, terminal};
 
@@ -34,7 +35,12 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<Status, Failure> {
 fn plan(args: &MigrateArgs) -> Result<Option<Plan>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(&args.topology)?;
-    let inputs = input::addresses(&args.topology, &mut diags)?;
+    let mut inputs = input::addresses(&args.topology, &mut diags)?;
+    match LockFile::beside(&args.topology.topology)? {
+        Some(Ok(lock)) => inputs.lock = Some(lock.said().clone()),
+        Some(Err(())) => return Ok(None),
+        None => {}
+    }
     let order = Order { service: &args.service, from: &args.from, to: &args.to, shares: &args.steps };
     let (plan, Told { source, diags }) = match syntax::decode(&input::name(&args.topology.topology), bytes, &mut diags)
     {
