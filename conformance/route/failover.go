@@ -122,20 +122,17 @@ func loss(s *topology.Service, dead []string) string {
 	return s.Key + " is gone in " + strings.Join(dead, "+")
 }
 
-// steps are who is dead: the first, nobody, then one more each time in the order of each way, all, nobody.
+// steps are who is dead: the first, nobody, then whoever is in front in the order of each way, few before
+// many, all, nobody. Nobody was called in vain before who is to answer: it would be left alone for a while.
 func steps(ways []way) [][]string {
-	var list [][]string
+	var sets [][]string
 	var all []string
 	add := func(dead []string) {
 		same := func(it []string) bool {
 			return slices.Equal(slices.Sorted(slices.Values(it)), slices.Sorted(slices.Values(dead)))
 		}
-		if slices.ContainsFunc(list, same) {
-			return
-		}
-		list = append(list, dead)
-		if len(list) == 1 {
-			list = append(list, nil, dead)
+		if !slices.ContainsFunc(sets, same) {
+			sets = append(sets, dead)
 		}
 	}
 	for _, it := range ways {
@@ -148,7 +145,8 @@ func steps(ways []way) [][]string {
 		}
 	}
 	add(all)
-	return append(list, nil)
+	slices.SortStableFunc(sets, func(a, b []string) int { return len(a) - len(b) })
+	return append(append([][]string{sets[0], nil}, sets...), nil)
 }
 
 // left are those of the first tier in which somebody lives.

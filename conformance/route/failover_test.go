@@ -13,7 +13,7 @@ func TestSteps(t *testing.T) {
 		{answers: topology.Answer{Tiers: [][]string{{"east", "west"}, {"north"}}}},
 	}
 	got := fmt.Sprint(steps(ways))
-	if want := "[[west] [] [west] [west east] [east] [east west north] []]"; got != want {
+	if want := "[[west] [] [west] [east] [west east] [east west north] []]"; got != want {
 		t.Errorf("%s, not %s", got, want)
 	}
 	if got := left(ways[1].answers, []string{"west"}); fmt.Sprint(got) != "[east]" {
