@@ -41,29 +41,26 @@ impl Addresses {
     }
 }
 
-/// Gives every service that callers know by a virtual IP its own, one of each range: that of the lock, if
-/// there is one, which then knows all of them.
+/// Gives every service that callers know by a virtual IP its own, one of each range: that of the lock, which
+/// then knows all of them.
 ///
 /// # Errors
 /// When a pin cannot be used, an address of the lock cannot be kept, two hosts fall on one address, or a
 /// range has no room.
-pub fn allocate(topology: &Topology, lock: Option<&mut Lock>, diags: &mut Diagnostics) -> Result<Addresses, Reported> {
+pub fn allocate(topology: &Topology, lock: &mut Lock, diags: &mut Diagnostics) -> Result<Addresses, Reported> {
     let mut addresses = Addresses::default();
     for (range, at) in &topology.mesh.virtual_ranges {
         let pool = Pool::of(topology, *range, *at);
-        let taken = match lock.as_deref() {
-            Some(lock) => of_lock(topology, &pool, lock, diags)?,
-            None => by_name(topology, &pool, diags)?,
-        };
+        // Whoever was given an address before there was a lock has the one that its name says.
+        let taken =
+            if lock.is_fresh() { by_name(topology, &pool, diags)? } else { of_lock(topology, &pool, lock, diags)? };
         for (ip, id) in taken {
             addresses.0.entry(id).or_default().push(ip);
         }
     }
     diags.check()?;
-    if let Some(lock) = lock {
-        for (id, ips) in &addresses.0 {
-            lock.keep(&topology.global_host(*id), ips);
-        }
+    for (id, ips) in &addresses.0 {
+        lock.keep(&topology.global_host(*id), ips);
     }
     Ok(addresses)
 }
@@ -74,7 +71,12 @@ fn known(topology: &Topology) -> impl Iterator<Item = ServiceId> + '_ {
 }
 
 /// The addresses of the services that are pinned.
-fn pinned(topology: &Topology, pool: &Pool, diags: &mut Diagnostics) -> BTreeMap<IpAddr, ServiceId> {
+fn pinned(
+    topology: &Topology,
+    pool: &Pool,
+    holders: &BTreeMap<IpAddr, Holder<'_>>,
+    diags: &mut Diagnostics,
+) -> BTreeMap<IpAddr, ServiceId> {
     let mut taken: BTreeMap<IpAddr, ServiceId> = BTreeMap::new();
     for id in known(topology) {
         let service = topology.service(id);
@@ -83,7 +85,7 @@ fn pinned(topology: &Topology, pool: &Pool, diags: &mut Diagnostics) -> BTreeMap
             diags
                 .error(Code::InvalidVirtualIp, format!("`{}` cannot have the virtual IP {ip}: {reason}", service.key))
                 .at(at, "")
-                .help_if(pool.free(&topology.global_host(id), &taken).map(|free| format!("{free} is free")));
+                .help_if(pool.unused(&topology.global_host(id), &taken, holders).map(|free| format!("{free} is free")));
         } else if let Some(other) = taken.insert(ip, id) {
             diags
                 .error(
@@ -105,8 +107,8 @@ fn of_lock(
     lock: &Lock,
     diags: &mut Diagnostics,
 ) -> Result<BTreeMap<IpAddr, ServiceId>, Reported> {
-    let mut taken = pinned(topology, pool, diags);
     let holders = lock.holders();
+    let mut taken = pinned(topology, pool, &holders, diags);
     let stranger = |ip: &IpAddr, host: &str| holders.get(ip).filter(|it| it.host != host);
     let mut fixed: BTreeMap<String, ServiceId> = BTreeMap::new();
     let mut open: BTreeMap<String, ServiceId> = BTreeMap::new();
@@ -117,10 +119,6 @@ fn of_lock(
     for (host, id) in &fixed {
         let Some((ip, at)) = pool.pin(topology, *id) else { continue };
         let Some(holder) = stranger(&ip, host) else { continue };
-        // One that is pinned itself has given its address up.
-        if fixed.contains_key(holder.host) {
-            continue;
-        }
         let service = &topology.service(*id).key;
         let place = lock.place(holder.host);
         let draft = if holder.now && open.contains_key(holder.host) {
@@ -133,7 +131,10 @@ fn of_lock(
                 holder.host
             );
             let draft = diags.error(Code::VirtualIpCollision, message).at(at, "");
-            draft.help("once every cluster is rolled out, `meshlatch lock prune` frees such addresses")
+            // As long as the line says that it has the address, nothing was rolled out without.
+            let first =
+                if holder.now { "compile without the pin and roll that out; then" } else { "once that is rolled out," };
+            draft.help(format!("{first} `meshlatch lock prune` frees the address"))
         };
         draft.help("or remove the pin");
     }
@@ -172,7 +173,7 @@ fn of_lock(
 
 /// Each name has the address that its hash says; two that meet are reported.
 fn by_name(topology: &Topology, pool: &Pool, diags: &mut Diagnostics) -> Result<BTreeMap<IpAddr, ServiceId>, Reported> {
-    let mut taken = pinned(topology, pool, diags);
+    let mut taken = pinned(topology, pool, &BTreeMap::new(), diags);
     for id in known(topology).filter(|id| pool.pin(topology, *id).is_none()) {
         let service = topology.service(id);
         let host = topology.global_host(id);
@@ -300,7 +301,7 @@ impl Pool {
                 .at(self.at, "")
                 .help("put the range back in which they are, or a larger one")
                 .help(format!(
-                    "to move them, remove their lines from {}: callers reach nobody until they are rolled out again",
+                    "to move them, write `was` in front of these addresses in {}: callers reach nobody until they are rolled out again",
                     lock.file()
                 ));
         }
@@ -310,7 +311,7 @@ impl Pool {
                 .error(Code::LostAddress, format!("`{host}` cannot keep {ip} ({place}): {reason}"))
                 .at(self.at, "")
                 .help(format!(
-                    "give back what took it, or remove the line from {}: `{host}` gets another address",
+                    "give back what took it, or write `was` in front of the address in {}: `{host}` gets another",
                     lock.file()
                 ));
         }

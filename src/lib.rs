@@ -51,7 +51,7 @@ use model::{Lowered, Wait};
 use phases::Part;
 use source::Source;
 use stats::Stats;
-use syntax::{Document, Phase};
+use syntax::Phase;
 use topology::{Cluster, ClusterId, ServiceId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
@@ -60,7 +60,7 @@ pub struct Mesh {
     topology: Topology,
     addresses: Addresses,
     /// The virtual IPs of every name, to be kept.
-    lock: Option<Lock>,
+    lock: Lock,
     /// The mesh that it was before a service began to move, if one is on its way.
     before: Option<(Box<Mesh>, Way)>,
 }
@@ -88,37 +88,38 @@ pub enum Outcome {
 pub fn compile(source: &Source, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
     diags.check()?;
     let document = syntax::parse(source, diags)?;
-    let mut lock = inputs.lock.clone();
-    let mut mesh = settle(&document, inputs, lock.as_mut(), diags)?;
-    if let (Some(before), Some(moving)) = (document.before(), &document.spec.moving) {
-        let before = settle(&before, inputs, lock.as_mut(), diags)?;
+    let mut lock = inputs.lock.clone().unwrap_or_else(|| Lock::new("topology.lock"));
+    let topology = topology::resolve(&document, inputs, diags)?;
+    // What runs has its addresses first.
+    let before = match document.before() {
+        Some(before) => {
+            let before = settle(topology::resolve(&before, inputs, diags)?, &mut lock, diags)?;
+            lock = lock.adopted();
+            Some(before)
+        }
+        None => None,
+    };
+    let mut mesh = settle(topology, &mut lock, diags)?;
+    if let (Some(before), Some(moving)) = (before, &document.spec.moving) {
         let way = Way { service: mesh.service(&moving.service), phase: moving.phase };
         mesh.before = Some((Box::new(before), way));
     }
-    if let Some(lock) = &mut lock {
-        let names = mesh.names();
-        lock.retire(|it| names.contains(it));
-    }
+    let names = mesh.names();
+    lock.retire(|it| names.contains(it));
     mesh.lock = lock;
     Ok(mesh)
 }
 
-fn settle(
-    document: &Document,
-    inputs: &Inputs,
-    lock: Option<&mut Lock>,
-    diags: &mut Diagnostics,
-) -> Result<Mesh, Reported> {
-    let topology = topology::resolve(document, inputs, diags)?;
+fn settle(topology: Topology, lock: &mut Lock, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
     let addresses = addresses::allocate(&topology, lock, diags)?;
-    Ok(Mesh { topology, addresses, lock: None, before: None })
+    Ok(Mesh { topology, addresses, lock: Lock::default(), before: None })
 }
 
 impl Mesh {
-    /// The virtual IPs of every name, if the inputs had a lock: what it is to say from now on.
+    /// The virtual IPs of every name: what the lock is to say from now on.
     #[must_use]
-    pub fn lock(&self) -> Option<&Lock> {
-        self.lock.as_ref()
+    pub fn lock(&self) -> &Lock {
+        &self.lock
     }
 
     /// The names that have a virtual IP, those of before a move too.

@@ -10,8 +10,8 @@
 //! web.front.global 240.0.9.9 fd00:240::7 was 240.0.1.2
 //! ```
 //!
-//! Behind `was` stand the addresses that a name had: proxies and programs may remember them, so that
-//! nobody else is given one until [`Lock::prune`] frees them.
+//! Behind `was` stand the addresses that a name had, the last one first: proxies and programs may remember
+//! them, so that nobody else is given one until [`Lock::prune`] frees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -35,6 +35,8 @@ pub struct Lock {
     names: BTreeMap<String, Entry>,
     /// What the file is called.
     file: String,
+    /// Whether there is no file yet, so that names may have addresses which nobody wrote down.
+    fresh: bool,
 }
 
 /// The addresses of a name.
@@ -42,7 +44,7 @@ pub struct Lock {
 pub struct Entry {
     /// Those it has; none once nobody calls it.
     pub now: Vec<IpAddr>,
-    /// Those it had.
+    /// Those it had, the last one first.
     pub was: Vec<IpAddr>,
     /// The line of the file in which it stands, from 1; 0 if it is new.
     line: usize,
@@ -61,7 +63,7 @@ impl Lock {
     /// The lock of a mesh that has none yet; `file` is what to call it in messages.
     #[must_use]
     pub fn new(file: impl Into<String>) -> Self {
-        Self { names: BTreeMap::new(), file: file.into() }
+        Self { names: BTreeMap::new(), file: file.into(), fresh: true }
     }
 
     /// Reads a lock, which anybody may have written or merged.
@@ -69,13 +71,14 @@ impl Lock {
     /// # Errors
     /// When a line is not one of a lock, or two lines contradict each other.
     pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Self, Reported> {
-        let mut lock = Self::new(source.name());
+        let mut lock = Self { fresh: false, ..Self::new(source.name()) };
         let lines = lines(source.text());
         conflicts(&lines, diags)?;
         let (first, at) = lines.first().copied().unwrap_or(("", Span::default()));
         if first != FIRST_LINE {
             return Err(first_line(first, at, diags));
         }
+        let mut told = 0;
         // Where each name and address stands first.
         let mut places: BTreeMap<&str, Span> = BTreeMap::new();
         let mut holders: BTreeMap<IpAddr, (&str, Span, bool)> = BTreeMap::new();
@@ -87,7 +90,11 @@ impl Lock {
                         .error(Code::InvalidLock, format!("this is no line of a lock: {reason}"))
                         .at(at, "")
                         .help("write the name, its addresses, and behind `was` those it had: `cart.shop.global 240.0.0.7`")
-                        .help("without the line, the name gets a free address");
+                        .help("without the line, the name gets an address as a new one does");
+                    told += 1;
+                    if told == SHOWN {
+                        break;
+                    }
                     continue;
                 }
             };
@@ -127,6 +134,18 @@ impl Lock {
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// The same lock, as it is once its file is written.
+    #[must_use]
+    pub fn adopted(&self) -> Self {
+        Self { fresh: false, ..self.clone() }
+    }
+
+    /// Whether there is no file yet: names may have addresses that nobody wrote down.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Whether there is nothing to keep.
@@ -172,19 +191,19 @@ impl Lock {
     pub fn keep(&mut self, host: &str, addresses: &[IpAddr]) {
         let entry = self.names.entry(host.to_owned()).or_default();
         let before = std::mem::replace(&mut entry.now, addresses.to_vec());
-        entry.was.extend(before);
-        entry.was.retain(|it| !addresses.contains(it));
-        entry.was.sort_unstable();
-        entry.was.dedup();
+        entry.had(before);
     }
 
     /// Takes the addresses from every name that nobody calls any more.
     pub fn retire(&mut self, called: impl Fn(&str) -> bool) {
         for (_, entry) in self.names.iter_mut().filter(|it| !called(it.0)) {
-            entry.was.append(&mut entry.now);
-            entry.was.sort_unstable();
-            entry.was.dedup();
+            let before = std::mem::take(&mut entry.now);
+            entry.had(before);
         }
+        // Several may have had an address; once somebody has it, it is nobody else's.
+        let now: BTreeSet<IpAddr> = self.names.values().flat_map(|it| it.now.iter().copied()).collect();
+        self.names.values_mut().for_each(|it| it.was.retain(|ip| !now.contains(ip)));
+        self.names.retain(|_, it| !(it.now.is_empty() && it.was.is_empty()));
     }
 
     /// Frees all addresses that nobody has any more, and says how many they were.
@@ -225,7 +244,18 @@ impl Lock {
     }
 }
 
-/// How many lines of a difference are shown.
+impl Entry {
+    /// Remembers addresses that it has no more, in front of older ones.
+    fn had(&mut self, before: Vec<IpAddr>) {
+        let mut all = before;
+        all.append(&mut self.was);
+        let mut seen: BTreeSet<IpAddr> = self.now.iter().copied().collect();
+        all.retain(|it| seen.insert(*it));
+        self.was = all;
+    }
+}
+
+/// How many lines are shown of many.
 const SHOWN: usize = 10;
 
 impl fmt::Display for Lock {
@@ -294,22 +324,30 @@ fn entry(line: &str) -> Result<(&str, Entry), String> {
     let host = words.next().unwrap_or_default();
     let label =
         |it: &str| !it.is_empty() && it.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if line.starts_with(char::is_whitespace) || !host.contains('.') || !host.split('.').all(label) {
-        return Err(format!("`{}` is no name of a service in the mesh", host.escape_debug()));
+    if line.starts_with(char::is_whitespace) {
+        return Err("it begins with a space".to_owned());
+    }
+    if !host.contains('.') || !host.split('.').all(label) {
+        let shown: String = host.chars().take(80).collect();
+        return Err(format!("`{}` is no name of a service, such as `cart.shop.global`", shown.escape_debug()));
     }
     let mut entry = Entry::default();
+    let mut seen = BTreeSet::new();
     let mut had = false;
     for word in words {
         if word == WAS && !had {
             had = true;
             continue;
         }
-        let ip = word.parse().map_err(|_| format!("`{}` is no address", word.escape_debug()))?;
-        let list = if had { &mut entry.was } else { &mut entry.now };
-        if list.contains(&ip) {
+        let shown = || word.chars().take(80).collect::<String>();
+        let ip: IpAddr = word.parse().map_err(|_| format!("`{}` is no address", shown().escape_debug()))?;
+        if ip.to_canonical() != ip {
+            return Err(format!("{ip} is an address of IPv4 in the dress of IPv6: write {}", ip.to_canonical()));
+        }
+        if !seen.insert(ip) {
             return Err(format!("{ip} stands twice"));
         }
-        list.push(ip);
+        if had { entry.was.push(ip) } else { entry.now.push(ip) }
     }
     if entry.now.is_empty() && entry.was.is_empty() {
         return Err(format!("`{host}` has no address"));

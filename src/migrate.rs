@@ -104,8 +104,11 @@ pub fn plan(source: &Source, inputs: &Inputs, order: &Order<'_>, mut diags: Diag
             return (None, whole(diags));
         }
     };
-    match steps(source, inputs, order, &document, &route.placements, &now, &mut diags) {
-        Ok(steps) => (Some(files(order, route.by_weight, &now, &steps)), whole(diags)),
+    // Every step keeps what there is now.
+    let mut kept = inputs.clone();
+    kept.lock = Some(now.mesh.lock().adopted());
+    match steps(source, &kept, order, &document, &route.placements, &now, &mut diags) {
+        Ok(steps) => (Some(files(order, route.by_weight, inputs.lock.is_some(), &now, &steps)), whole(diags)),
         Err(None) => (None, whole(diags)),
         Err(Some(told)) => (None, *told),
     }
@@ -250,15 +253,15 @@ fn changes(previous: &State, state: &State, parts: &[Part], phase: Option<Phase>
 }
 
 /// The files of the plan.
-fn files(order: &Order<'_>, by_weight: bool, now: &State, steps: &[Step]) -> Plan {
+fn files(order: &Order<'_>, by_weight: bool, locked: bool, now: &State, steps: &[Step]) -> Plan {
     let mut files = Bundle::default();
     let text = resources::plan(&report::view(order, by_weight, now, steps));
     files.keep("PLAN.md", text.clone());
     let mut keep = |state: &State| {
         files.keep(format!("{}/topology.yaml", state.name), state.text.clone());
         // The same addresses in every step.
-        if let Some(lock) = state.mesh.lock().filter(|it| !it.is_empty()) {
-            files.keep(format!("{}/topology.lock", state.name), lock.to_string());
+        if locked && !state.mesh.lock().is_empty() {
+            files.keep(format!("{}/topology.lock", state.name), state.mesh.lock().to_string());
         }
     };
     keep(now);

@@ -62,7 +62,7 @@ impl Document {
 pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Source, (Source, Reported)> {
     let nothing = || Source::new(name, "");
     if bytes.len() > MAX_BYTES {
-        let message = format!("the topology is larger than {} MiB", MAX_BYTES >> 20);
+        let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
         let help = "is this the right file?";
         return Err((nothing(), diags.error(Code::TooLarge, message).at(Span::default(), "").help(help).reported()));
     }
@@ -70,7 +70,7 @@ pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Sou
         Ok(text) => text,
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            let message = format!("the topology is not UTF-8: it holds the byte 0x{:02x}", error.as_bytes()[at]);
+            let message = format!("the file is not UTF-8: it holds the byte 0x{:02x}", error.as_bytes()[at]);
             // The bytes that are no text are shown as one sign each; those before them stay where they are.
             let shown = Source::new(name, String::from_utf8_lossy(error.as_bytes()));
             let help = "save the file as UTF-8; Windows calls UTF-16 `Unicode`";
@@ -81,8 +81,8 @@ pub fn decode(name: &str, bytes: Vec<u8>, diags: &mut Diagnostics) -> Result<Sou
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}');
     if let Some((at, character)) = text.char_indices().find(|it| control(it.1)) {
-        let message = format!("the topology holds the control character {}", character.escape_unicode());
-        let help = "YAML is plain text; in a quoted value a control character is written as an escape: \"\\e\"";
+        let message = format!("the file holds the control character {}", character.escape_unicode());
+        let help = "it is plain text; in a quoted value of YAML a control character is written as an escape: \"\\e\"";
         let span = Span::new(at, at + character.len_utf8());
         return Err((Source::new(name, text), diags.error(Code::NotText, message).at(span, "").help(help).reported()));
     }

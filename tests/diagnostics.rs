@@ -62,7 +62,7 @@ fn say_lock(lock: &str, bytes: Vec<u8>, mut inputs: Inputs, locked: bool) -> (St
     let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
     let Some(mesh) = mesh.filter(|_| locked) else { return (said, diags) };
     let mut diags = Diagnostics::new();
-    let _ = lock.expect(mesh.lock().expect("a lock went in"), &mut diags);
+    let _ = lock.expect(mesh.lock(), &mut diags);
     (support::said(&diags, &source), diags)
 }
 

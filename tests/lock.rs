@@ -14,8 +14,8 @@ use proptest::sample::Index;
 
 use crate::support;
 
-/// A topology in which `web` of one cluster calls these services of another.
-fn topology<'a>(range: &str, names: impl IntoIterator<Item = &'a String>) -> String {
+/// A topology in which `web` of one cluster calls these services of another, of which some are pinned.
+fn topology(range: &str, names: &[String], pins: &BTreeMap<String, IpAddr>) -> String {
     let mut text = format!(
         "version: 1\nmesh: {{virtualIPs: {range}}}\nclusters:\n  east: {{istio: \"1.31.0\", gateway: 198.51.100.1}}\n  \
          west: {{istio: \"1.31.0\"}}\nservices:\n"
@@ -23,19 +23,25 @@ fn topology<'a>(range: &str, names: impl IntoIterator<Item = &'a String>) -> Str
     let mut calls = Vec::new();
     for name in names {
         // Writing to a `String` cannot fail.
-        let _ = writeln!(text, "  {name}: {{clusters: east, ports: {{grpc: 7070}}, serviceAccount: {name}}}");
+        let pin = pins.get(name).map(|it| format!(", virtualIP: {it}")).unwrap_or_default();
+        let _ = writeln!(text, "  {name}: {{clusters: east, ports: {{grpc: 7070}}, serviceAccount: {name}{pin}}}");
         calls.push(name.as_str());
     }
     let _ = writeln!(text, "  web: {{clusters: west, calls: [{}]}}", calls.join(", "));
     text
 }
 
-/// Compiles with a lock; gives the one that comes out.
-fn locked(range: &str, names: &[String], lock: Lock) -> Lock {
+/// Compiles with a lock; gives the one that comes out, or the codes of what is wrong.
+fn compiled(text: String, lock: Lock) -> Result<Lock, BTreeSet<Code>> {
     let mut inputs = Inputs::default();
     inputs.lock = Some(lock);
-    let (mesh, said, _) = support::compile_bytes("topology.yaml", topology(range, names).into_bytes(), &inputs);
-    mesh.unwrap_or_else(|| panic!("{said}")).lock().expect("a lock went in").clone()
+    let (mesh, _, diags) = support::compile_bytes("topology.yaml", text.into_bytes(), &inputs);
+    mesh.map(|it| it.lock().clone()).ok_or_else(|| diags.sorted().iter().map(|it| it.code).collect())
+}
+
+/// What must compile.
+fn locked(range: &str, names: &[String], lock: Lock) -> Lock {
+    compiled(topology(range, names, &BTreeMap::new()), lock).expect("it has no mistakes")
 }
 
 fn read(text: &str) -> Result<Lock, BTreeSet<Code>> {
@@ -67,6 +73,8 @@ enum Edit {
     Remove(Index),
     Rename(Index, u8),
     Move(Index, Index),
+    Pin(Index, u8),
+    Unpin(Index),
     Prune,
 }
 
@@ -76,6 +84,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => any::<Index>().prop_map(Edit::Remove),
         2 => (any::<Index>(), any::<u8>()).prop_map(|(at, to)| Edit::Rename(at, to)),
         2 => (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Edit::Move(from, to)),
+        2 => (any::<Index>(), 1u8..126).prop_map(|(at, to)| Edit::Pin(at, to)),
+        1 => any::<Index>().prop_map(Edit::Unpin),
         1 => Just(Edit::Prune),
     ]
 }
@@ -92,7 +102,8 @@ proptest! {
         // So few addresses that names fall on one all the time.
         let range = "240.0.1.0/25";
         let mut names: Vec<String> = Vec::new();
-        let mut lock = Lock::new("topology.lock");
+        let mut pins: BTreeMap<String, IpAddr> = BTreeMap::new();
+        let mut lock = Lock::new("topology.lock").adopted();
         for edit in edits {
             match edit {
                 Edit::Add(number) if names.len() < 40 && !names.contains(&name(number)) => names.push(name(number)),
@@ -105,6 +116,10 @@ proptest! {
                     let it = names.remove(from.index(names.len()));
                     names.insert(to.index(names.len() + 1), it);
                 }
+                Edit::Pin(at, to) if !names.is_empty() => {
+                    pins.insert(names[at.index(names.len())].clone(), IpAddr::from([240, 0, 1, to]));
+                }
+                Edit::Unpin(at) if !names.is_empty() => drop(pins.remove(&names[at.index(names.len())])),
                 Edit::Prune => drop(lock.prune()),
                 _ => {}
             }
@@ -115,13 +130,24 @@ proptest! {
                 lock.prune();
                 continue;
             }
-            let after = locked(range, &names, before.clone());
+            pins.retain(|name, _| names.contains(name));
+            let after = match compiled(topology(range, &names, &pins), before.clone()) {
+                Ok(after) => after,
+                Err(codes) => {
+                    // Only what is pinned can be refused: to what is another's, or to what nobody may have.
+                    prop_assert!(codes.is_subset(&BTreeSet::from([Code::VirtualIpCollision, Code::InvalidVirtualIp])));
+                    prop_assert!(!pins.is_empty());
+                    pins.clear();
+                    compiled(topology(range, &names, &pins), before.clone()).expect("without pins all is well")
+                }
+            };
             assert_unique(&after);
             let (old, new) = (addresses(&before), addresses(&after));
             prop_assert_eq!(new.len(), names.len());
             for (host, ip) in &old {
                 if let Some(now) = new.get(host) {
-                    prop_assert_eq!(ip, now, "{} moved", host);
+                    let pinned = pins.values().any(|it| it == now);
+                    prop_assert!(ip == now || pinned, "{} moved", host);
                 } else {
                     prop_assert!(after.get(host).is_some_and(|it| it.was.contains(ip)), "{host} is forgotten");
                 }
@@ -129,9 +155,12 @@ proptest! {
             // Who comes back before anybody cleaned up has what it had.
             for (host, ip) in &new {
                 let was = before.get(host).filter(|it| it.now.is_empty());
-                prop_assert!(was.is_none_or(|it| it.was.contains(ip)), "{} came back elsewhere", host);
+                let pinned = pins.values().any(|it| it == ip);
+                prop_assert!(pinned || was.is_none_or(|it| it.was.first() == Some(ip)), "{} came back elsewhere", host);
             }
-            prop_assert_eq!(locked(range, &names, after.clone()), after.clone(), "a second run changes nothing");
+            let again = read(&after.to_string()).expect("what was written can be read");
+            let again = compiled(topology(range, &names, &pins), again).expect("what was compiled is again");
+            prop_assert_eq!(again.to_string(), after.to_string(), "a second run changes nothing");
             lock = after;
         }
     }
@@ -140,7 +169,7 @@ proptest! {
 #[test]
 fn fifty_thousand_names_have_addresses_of_their_own() {
     let names: Vec<String> = (0..50_000).map(|it| format!("s{it}")).collect();
-    let lock = locked("240.0.0.0/8", &names, Lock::new("topology.lock"));
+    let lock = locked("240.0.0.0/8", &names, Lock::new("topology.lock").adopted());
     assert_eq!(addresses(&lock).len(), names.len());
     assert_unique(&lock);
     // A few more move nobody.
@@ -149,6 +178,70 @@ fn fifty_thousand_names_have_addresses_of_their_own() {
     assert_unique(&after);
     let (old, new) = (addresses(&lock), addresses(&after));
     assert!(old.iter().all(|(host, ip)| new[host] == *ip));
+}
+
+#[test]
+fn before_there_is_a_lock_a_name_has_its_own_address_or_none() {
+    // The hashes of these two meet in the default range.
+    let names = ["cart", "db34727"].map(str::to_owned);
+    let text =
+        topology("240.0.0.0/16", &names, &BTreeMap::new()).replace("serviceAccount", "namespace: shop, serviceAccount");
+    let fresh = Lock::new("topology.lock");
+    assert_eq!(compiled(text.clone(), fresh.clone()).unwrap_err(), BTreeSet::from([Code::VirtualIpCollision]));
+    let one = text.replace("calls: [cart, db34727]", "calls: [db34727]");
+    let lock = compiled(one, fresh).expect("one alone has its address");
+    let after =
+        compiled(text.clone(), read(&lock.to_string()).expect("it is written")).expect("the lock keeps them apart");
+    assert_eq!(addresses(&after)["db34727.shop.global"], addresses(&lock)["db34727.shop.global"]);
+    assert_ne!(addresses(&after)["cart.shop.global"], addresses(&lock)["db34727.shop.global"]);
+    // While a service moves, what runs has its address first, with a lock and without.
+    let moving = "version: 1
+clusters: {east: {istio: \"1.31.0\", gateway: 198.51.100.1}, west: {istio: \"1.31.0\", gateway: 198.51.100.2}}
+services:
+  db34727: {namespace: shop, clusters: east, ports: {grpc: 7070}, serviceAccount: db}
+  cart: {namespace: shop, clusters: [east, west], ports: {grpc: 7070}, calls: db34727, serviceAccount: cart, workload: elsewhere}
+  web: {namespace: shop, clusters: west, calls: cart}
+moving: {service: cart, phase: open, before: {clusters: east}}
+";
+    for lock in [Lock::new("topology.lock"), Lock::new("topology.lock").adopted()] {
+        let after = compiled(moving.to_owned(), lock).expect("it has no mistakes");
+        assert_unique(&after);
+        assert_eq!(addresses(&after)["cart.shop.global"], IpAddr::from([240, 0, 158, 45]));
+    }
+}
+
+#[test]
+fn pins_take_nothing_from_anybody() {
+    let range = "240.0.1.0/24";
+    let names = ["a", "b"].map(str::to_owned);
+    let lock = locked(range, &names, Lock::new("topology.lock").adopted());
+    let had = addresses(&lock);
+    let (a, b) = (had["a.default.global"], had["b.default.global"]);
+    let refused = |pins: &[(&str, IpAddr)], names: &[String], lock: &Lock| {
+        let pins = pins.iter().map(|(name, ip)| ((*name).to_owned(), *ip)).collect();
+        compiled(topology(range, names, &pins), lock.clone())
+    };
+    let free = IpAddr::from([240, 0, 1, 250]);
+    let collision = Err(BTreeSet::from([Code::VirtualIpCollision]));
+    assert_eq!(refused(&[("a", b), ("b", a)], &names, &lock), collision, "swapped");
+    assert_eq!(refused(&[("a", free), ("b", a)], &names, &lock), collision, "handed over");
+    assert_eq!(refused(&[("b", a)], &names[1..], &lock), collision, "inherited");
+    // In two steps, once nobody remembers it.
+    let mut moved = refused(&[("a", free)], &names, &lock).expect("it moves");
+    assert_eq!(refused(&[("a", free), ("b", a)], &names, &moved), collision, "remembered");
+    moved.prune();
+    let handed = refused(&[("a", free), ("b", a)], &names, &moved).expect("nobody has it any more");
+    assert_eq!(addresses(&handed)["b.default.global"], a);
+    assert!(read(&handed.to_string()).is_ok());
+}
+
+#[test]
+fn who_had_an_address_last_gets_it_back_alone() {
+    let first = "# meshlatch lock 1: the virtual IP of every name; written by `meshlatch compile`, to be committed\n";
+    let lock = read(&format!("{first}a.default.global was 240.0.1.9 240.0.1.7\nb.default.global was 240.0.1.9\n"));
+    let names = ["a".to_owned()];
+    let after = locked("240.0.1.0/24", &names, lock.expect("that several had one is no mistake"));
+    assert_eq!(after.to_string(), format!("{first}a.default.global 240.0.1.9 was 240.0.1.7\n"));
 }
 
 /// Merges two texts as git does; gives the text, and whether there was a conflict.
@@ -182,11 +275,12 @@ fn branches_merge_or_conflict_and_never_share_an_address_unsaid() {
     let (mut clean, mut conflicts, mut told) = (0, 0, 0);
     for pair in 0..200 {
         let base: Vec<String> = (0..20).map(|it| scattered(pair, 0, it)).collect();
-        let old = locked(range, &base, Lock::new("topology.lock"));
+        let old = locked(range, &base, Lock::new("topology.lock").adopted());
         // Some add, some take away; sides of odd pairs differ in how much.
         let branch = |side: u32| {
-            let mut names: Vec<String> = base.iter().skip(usize::from((pair + side) % 5 == 0)).cloned().collect();
-            names.extend((0..1 + (pair + side) % 3).map(|it| scattered(pair, side, it)));
+            let mut names: Vec<String> =
+                base.iter().skip(usize::from((pair + side).is_multiple_of(5))).cloned().collect();
+            names.extend((0..=(pair + side) % 3).map(|it| scattered(pair, side, it)));
             let lock = locked(range, &names, old.clone());
             (names, lock)
         };

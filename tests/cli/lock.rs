@@ -121,3 +121,46 @@ fn a_link_stays_and_nothing_is_written() {
     folder.run(&["compile"]).says(2, &["topology.lock is a symbolic link"]);
     assert!(!folder.exists("out") && !folder.exists("elsewhere"));
 }
+
+#[test]
+fn a_topology_that_is_no_file_has_no_lock() {
+    let folder = Folder::new(TWO);
+    folder
+        .run_with(&["compile", "--locked", "-"], TWO.as_bytes())
+        .says(2, &["a topology from standard input has no lock"]);
+    folder.run(&["compile", "--locked", "-o", "-", "--cluster", "west"]).says(1, &["error[T1305]"]);
+    folder.run(&["lock", "prune", "nosuch.yaml"]).says(2, &["cannot read nosuch.yaml"]);
+    folder.write("mesh.lock", TWO);
+    folder.run(&["compile", "mesh.lock"]).says(2, &["a topology cannot be called mesh.lock"]);
+    // What stands behind a dot need not be an ending.
+    folder.write("mesh.eu", TWO);
+    folder.run(&["compile", "mesh.eu", "-o", "eu"]).says(0, &[]);
+    assert!(folder.exists("mesh.eu.lock"));
+    #[cfg(unix)]
+    {
+        folder.run_with(&["compile", "/dev/stdin"], TWO.as_bytes()).says(0, &[]);
+        assert!(!std::path::Path::new("/dev/stdin.lock").exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_lies_where_the_lock_is_prepared_is_not_written_into() {
+    let folder = Folder::new(TWO);
+    folder.write("victim", "mine");
+    std::os::unix::fs::symlink("victim", folder.path("topology.lock.new")).expect("a link can be made");
+    folder.compile();
+    assert_eq!(folder.read("victim"), "mine");
+    assert!(folder.path(LOCK).symlink_metadata().expect("it is there").is_file());
+}
+
+#[test]
+fn what_says_the_same_is_left_as_it_is() {
+    let folder = Folder::new(TWO);
+    folder.compile();
+    let lock = folder.read(LOCK) + "\n";
+    folder.write(LOCK, &lock);
+    folder.run(&["compile", "--check", "--locked"]).says(0, &[]);
+    folder.compile();
+    assert_eq!(folder.read(LOCK), lock);
+}

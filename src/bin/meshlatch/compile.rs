@@ -5,7 +5,7 @@ use std::path::Path;
 
 use annotate_snippets::Level;
 use meshlatch::diag::{self, Diagnostics};
-use meshlatch::lock::Lock;
+use meshlatch::lock::{Entry, Lock};
 use meshlatch::model::Wait;
 use meshlatch::source::Source;
 use meshlatch::topology::ClusterId;
@@ -15,12 +15,12 @@ use crate::args::{CheckArgs, CompileArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::lock_file::LockFile;
 use crate::tree::{self, Difference, Order, Written};
-use crate::{Status, input, terminal};
+use crate::{Status, input, lock_file, terminal};
 
 /// Says what is wrong with a topology.
 pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
     let Some(compiled) = compiled(&args.topology, true)? else { return Ok(Status::Wrong) };
-    Ok(if !args.locked || compiled.is_locked() { Status::Well } else { Status::Wrong })
+    Ok(if !args.locked || compiled.is_locked()? { Status::Well } else { Status::Wrong })
 }
 
 /// Writes the bundles, or one stream, or what differs.
@@ -31,8 +31,8 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
             Failure::new("`--check` compares with a folder, and `-o -` names none").help("leave one of the two out")
         );
     }
-    let Some(compiled) = compiled(&args.topology, !stream)? else { return Ok(Status::Wrong) };
-    if args.locked && !compiled.is_locked() {
+    let Some(compiled) = compiled(&args.topology, !stream || args.locked)? else { return Ok(Status::Wrong) };
+    if args.locked && !compiled.is_locked()? {
         return Ok(Status::Wrong);
     }
     let mesh = &compiled.mesh;
@@ -62,21 +62,24 @@ impl Compiled {
     /// The lock and what it is to say from now on, if that is something else.
     fn lock_change(&self) -> Option<(&LockFile, String)> {
         let lock = self.lock.as_ref()?;
-        Some((lock, lock.change(self.mesh.lock()?)?))
+        Some((lock, lock.change(self.mesh.lock())?))
     }
 
     /// Whether the lock is what the topology needs; says so if it is not.
-    fn is_locked(&self) -> bool {
-        let (Some(lock), Some(needed)) = (&self.lock, self.mesh.lock()) else { return true };
+    fn is_locked(&self) -> Result<bool, Failure> {
+        let lock = self.lock.as_ref().ok_or_else(lock_file::unlocked)?;
         let mut diags = Diagnostics::new();
-        let same = lock.said().expect(needed, &mut diags).is_ok();
+        let same = lock.said().expect(self.mesh.lock(), &mut diags).is_ok();
         terminal::say(&diag::render(&diags, &Source::new(lock.said().file(), ""), true));
-        same
+        Ok(same)
     }
 
     /// Says that what is printed has addresses which no lock keeps.
     fn say_unlocked(&self) {
-        if let Some((lock, _)) = self.lock_change().filter(|it| it.0.exists()) {
+        let Some(lock) = &self.lock else { return };
+        let known =
+            |host: &str, it: &Entry| it.now.is_empty() || lock.said().get(host).is_some_and(|was| was.now == it.now);
+        if lock.exists() && !self.mesh.lock().iter().all(|(host, it)| known(host, it)) {
             let message = format!("{} does not know all of these addresses yet", lock.path().display());
             terminal::report(Level::NOTE, &message, &[], &["`meshlatch compile` writes it with the tree".to_owned()]);
         }

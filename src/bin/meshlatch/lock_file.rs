@@ -17,26 +17,22 @@ use crate::{Status, input, terminal};
 #[derive(Debug)]
 pub(crate) struct LockFile {
     path: PathBuf,
-    /// None if there is no file.
-    text: Option<String>,
+    exists: bool,
     /// What it says; nothing if there is no file.
     said: Lock,
 }
 
 impl LockFile {
     /// Reads the file beside a topology and says what is wrong with it; then there is no lock. A topology
-    /// that comes from standard input has none.
+    /// that comes from standard input or through a pipe has none.
     pub(crate) fn beside(topology: &Path) -> Result<Option<Result<Self, ()>>, Failure> {
-        if input::is_stdin(topology) {
-            return Ok(None);
-        }
-        let path = topology.with_extension("lock");
+        let Some(path) = place(topology)? else { return Ok(None) };
         let name = input::name(&path);
         let bytes = match input::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let said = Lock::new(name);
-                return Ok(Some(Ok(Self { path, text: None, said })));
+                return Ok(Some(Ok(Self { path, exists: false, said })));
             }
             Err(error) => return Err(Failure::io("read", &path, &error)),
         };
@@ -46,12 +42,12 @@ impl LockFile {
             Err((source, _)) => (None, source),
         };
         terminal::say(&diag::render(&diags, &source, true));
-        Ok(Some(said.map(|said| Self { path, text: Some(source.text().to_owned()), said }).ok_or(())))
+        Ok(Some(said.map(|said| Self { path, exists: true, said }).ok_or(())))
     }
 
     /// Whether there is a file.
     pub(crate) fn exists(&self) -> bool {
-        self.text.is_some()
+        self.exists
     }
 
     /// What it says.
@@ -64,13 +60,11 @@ impl LockFile {
         &self.path
     }
 
-    /// What it is to be from now on, if that is something else. Of nothing there is no file.
+    /// What it is to be from now on, if it says something else. Of nothing there is no file.
     pub(crate) fn change(&self, to: &Lock) -> Option<String> {
-        let nothing = to.is_empty() && !self.exists();
         let text = to.to_string();
-        // Git may have given the lines other ends.
-        let same = self.text.as_ref().is_some_and(|it| it.replace("\r\n", "\n") == text);
-        (!nothing && !same).then_some(text)
+        let same = if self.exists { self.said.to_string() == text } else { to.is_empty() };
+        (!same).then_some(text)
     }
 
     /// Puts a text in its place: the old one is there, or the new one, and never a part of it.
@@ -84,21 +78,50 @@ impl LockFile {
         let mut staged = path.clone().into_os_string();
         staged.push(".new");
         let staged = PathBuf::from(staged);
-        let written = File::create(&staged)
+        // What a killed run left there goes; nobody else's file is written into.
+        let _ = fs::remove_file(&staged);
+        let written = File::create_new(&staged)
             .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&staged, path));
         written.map_err(|error| {
             let _ = fs::remove_file(&staged);
             Failure::io("write", path, &error)
+                .help("addresses are kept there: make the folder of the topology writable")
         })
+    }
+}
+
+/// A topology that is no file has no lock to look after.
+pub(crate) fn unlocked() -> Failure {
+    Failure::new("a topology from standard input has no lock").help("name its file")
+}
+
+/// Where the lock of a topology lies: in its folder, under its name. What is no file has none.
+fn place(topology: &Path) -> Result<Option<PathBuf>, Failure> {
+    let device = ["/dev", "/proc"].iter().any(|it| topology.starts_with(it));
+    if input::is_stdin(topology) || device || fs::metadata(topology).is_ok_and(|it| !it.is_file()) {
+        return Ok(None);
+    }
+    match topology.extension().and_then(|it| it.to_str()) {
+        Some("lock") => Err(Failure::new(format!("a topology cannot be called {}", topology.display()))
+            .note("its lock would be the same file")
+            .help("name the topology: `topology.yaml`")),
+        Some("yaml" | "yml" | "json") | None => Ok(Some(topology.with_extension("lock"))),
+        // What stands behind the last dot is a part of the name.
+        Some(_) => {
+            let mut path = topology.to_path_buf().into_os_string();
+            path.push(".lock");
+            Ok(Some(path.into()))
+        }
     }
 }
 
 /// Frees the addresses that nobody has any more.
 pub(crate) fn prune(args: &LockArgs) -> Result<Status, Failure> {
-    let Some(file) = LockFile::beside(&args.topology)? else {
-        return Err(Failure::new("a topology from standard input has no lock").help("name its file"));
-    };
+    if !input::is_stdin(&args.topology) {
+        fs::metadata(&args.topology).map_err(|error| Failure::io("read", &args.topology, &error))?;
+    }
+    let Some(file) = LockFile::beside(&args.topology)? else { return Err(unlocked()) };
     let Ok(file) = file else { return Ok(Status::Wrong) };
     if !file.exists() {
         return Err(Failure::new(format!("there is no {}", file.path().display()))
