@@ -158,11 +158,16 @@ func (w *World) calls() ([]call, error) {
 					continue
 				}
 				c := call{from: pods[0], cluster: name, caller: caller, callee: callee, port: number, protocol: topology.ProtocolOf(port, number)}
-				for _, variable := range variables(it) {
+				// Pods that come from elsewhere have variables of which the topology knows the names only.
+				var told []string
+				if caller.HasWorkload {
+					told = variables(it)
+				}
+				for _, variable := range told {
 					c.request = request{protocol: protocolOf(c.protocol), variable: variable}
 					list = append(list, c)
 				}
-				if len(variables(it)) == 0 || !caller.HasWorkload {
+				if len(told) == 0 {
 					host := w.Topology.Host(callee, name)
 					c.request = request{protocol: protocolOf(c.protocol), address: host + ":" + strconv.Itoa(number.Number)}
 					list = append(list, c)
