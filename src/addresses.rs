@@ -48,6 +48,7 @@ impl Addresses {
 /// When a pin cannot be used, an address of the lock cannot be kept, two hosts fall on one address, or a
 /// range has no room.
 pub fn allocate(topology: &Topology, lock: &mut Lock, diags: &mut Diagnostics) -> Result<Addresses, Reported> {
+    misspelt(topology, lock, diags)?;
     let mut addresses = Addresses::default();
     for (range, at) in &topology.mesh.virtual_ranges {
         let pool = Pool::of(topology, *range, *at);
@@ -63,6 +64,24 @@ pub fn allocate(topology: &Topology, lock: &mut Lock, diags: &mut Diagnostics) -
         lock.keep(&topology.global_host(*id), ips);
     }
     Ok(addresses)
+}
+
+/// Refuses names of a lock that end in another suffix than those beside them: whoever is meant would lose
+/// the address. Where all end so, the mesh has another suffix now, and all its names are new.
+fn misspelt(topology: &Topology, lock: &Lock, diags: &mut Diagnostics) -> Result<(), Reported> {
+    let suffix = format!(".{}", topology.mesh.suffix);
+    let names = lock.iter().filter(|it| !it.1.now.is_empty()).map(|it| it.0);
+    let (ours, others): (Vec<_>, Vec<_>) = names.partition(|it| it.ends_with(&suffix));
+    for host in others.into_iter().filter(|_| !ours.is_empty()) {
+        let place = lock.place(host);
+        diags
+            .error(
+                Code::InvalidLock,
+                format!("`{host}` ({place}) is no name of this mesh, whose names end in `{suffix}`"),
+            )
+            .help("mend the line; without it, the name that is meant gets an address as a new one does");
+    }
+    diags.check()
 }
 
 /// The services that have a virtual IP.

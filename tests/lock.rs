@@ -236,6 +236,17 @@ fn pins_take_nothing_from_anybody() {
 }
 
 #[test]
+fn another_suffix_makes_all_names_new() {
+    let names = ["a", "b"].map(str::to_owned);
+    let lock = locked("240.0.1.0/24", &names, Lock::new("topology.lock").adopted());
+    let text = topology("240.0.1.0/24", &names, &BTreeMap::new()).replace("mesh: {", "mesh: {suffix: mesh.internal, ");
+    let after = compiled(text, lock.clone()).expect("it has no mistakes");
+    assert_unique(&after);
+    assert!(addresses(&after).keys().all(|it| it.ends_with(".mesh.internal")) && addresses(&after).len() == 2);
+    assert!(addresses(&lock).iter().all(|(host, ip)| after.get(host).is_some_and(|it| it.was == [*ip])));
+}
+
+#[test]
 fn who_had_an_address_last_gets_it_back_alone() {
     let first = "# meshlatch lock 1: the virtual IP of every name; written by `meshlatch compile`, to be committed\n";
     let lock = read(&format!("{first}a.default.global was 240.0.1.9 240.0.1.7\nb.default.global was 240.0.1.9\n"));
