@@ -73,6 +73,15 @@ var (
 		[4]string{"config.cluster.v3.Cluster", "config.endpoint.v3.ClusterLoadAssignment", "config.listener.v3.Listener", "config.route.v3.RouteConfiguration"}}
 )
 
+// Each hands every object to a pilot, and refuses those that it does not take.
+func Each(objects []string, refuse func(object string, err error), take func(object string) error) {
+	for _, it := range objects {
+		if err := take(it); err != nil {
+			refuse(it, err)
+		}
+	}
+}
+
 // Main reads the question, has a pilot made for it, and writes its answers.
 func Main(version Version, start func(q *Question, refuse func(object string, err error), server *grpc.Server) error) {
 	if err := run(version, start, os.NewFile(3, "answer")); err != nil {

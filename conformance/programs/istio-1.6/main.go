@@ -48,17 +48,16 @@ func start(q *pilot.Question, refuse func(string, error), server *grpc.Server) e
 		return err
 	}
 	var objects, nodes []runtime.Object
-	for _, text := range q.Kubernetes {
+	pilot.Each(q.Kubernetes, refuse, func(text string) error {
 		it, _, err := scheme.Codecs.UniversalDeserializer().Decode([]byte(text), nil, nil)
-		if err != nil {
-			refuse(text, err)
-			continue
-		}
-		objects = append(objects, it)
 		if node, is := it.(*corev1.Node); is {
 			nodes = append(nodes, &metav1.PartialObjectMetadata{TypeMeta: node.TypeMeta, ObjectMeta: node.ObjectMeta})
 		}
-	}
+		if err == nil {
+			objects = append(objects, it)
+		}
+		return err
+	})
 
 	config := memory.NewController(memory.Make(collections.Pilot))
 	services := aggregate.NewController()
@@ -91,7 +90,7 @@ func start(q *pilot.Question, refuse func(string, error), server *grpc.Server) e
 	}
 	stop := make(chan struct{})
 	go config.Run(stop)
-	for _, text := range q.Istio {
+	pilot.Each(q.Istio, refuse, func(text string) error {
 		found, unknown, err := crd.ParseInputs(text)
 		if err == nil && len(unknown) > 0 {
 			err = errors.New("an unknown kind")
@@ -99,10 +98,8 @@ func start(q *pilot.Question, refuse func(string, error), server *grpc.Server) e
 		for i := 0; i < len(found) && err == nil; i++ {
 			_, err = config.Create(found[i])
 		}
-		if err != nil {
-			refuse(text, err)
-		}
-	}
+		return err
+	})
 	discovery.Start(stop)
 	go services.Run(stop)
 	if !cache.WaitForCacheSync(stop, kube.HasSynced) {
