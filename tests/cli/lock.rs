@@ -148,9 +148,10 @@ fn a_topology_that_is_no_file_has_no_lock() {
 fn what_lies_where_the_lock_is_prepared_is_not_written_into() {
     let folder = Folder::new(TWO);
     folder.write("victim", "mine");
-    std::os::unix::fs::symlink("victim", folder.path("topology.lock.new")).expect("a link can be made");
+    std::os::unix::fs::symlink("victim", folder.path(".meshlatch-staging-topology.lock")).expect("a link can be made");
     folder.compile();
     assert_eq!(folder.read("victim"), "mine");
+    assert!(!folder.exists(".meshlatch-staging-topology.lock"));
     assert!(folder.path(LOCK).symlink_metadata().expect("it is there").is_file());
 }
 

@@ -1,6 +1,7 @@
 //! `LockFile`: the file beside the topology that says which addresses stay.
 #![expect(clippy::disallowed_types, reason = "the binary is where files are read and written")]
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,14 +12,14 @@ use meshlatch::syntax;
 
 use crate::args::LockArgs;
 use crate::failure::Failure;
+use crate::tree::STAGING;
 use crate::{Status, input, terminal};
 
 /// A lock as it lies on the disk.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     path: PathBuf,
-    exists: bool,
-    /// What it says; nothing if there is no file.
+    /// What it says; a fresh one if there is no file.
     said: Lock,
 }
 
@@ -32,7 +33,7 @@ impl LockFile {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let said = Lock::new(name);
-                return Ok(Some(Ok(Self { path, exists: false, said })));
+                return Ok(Some(Ok(Self { path, said })));
             }
             Err(error) => return Err(Failure::io("read", &path, &error)),
         };
@@ -42,12 +43,12 @@ impl LockFile {
             Err((source, _)) => (None, source),
         };
         terminal::say(&diag::render(&diags, &source, true));
-        Ok(Some(said.map(|said| Self { path, exists: true, said }).ok_or(())))
+        Ok(Some(said.map(|said| Self { path, said }).ok_or(())))
     }
 
     /// Whether there is a file.
     pub(crate) fn exists(&self) -> bool {
-        self.exists
+        !self.said.is_fresh()
     }
 
     /// What it says.
@@ -63,7 +64,7 @@ impl LockFile {
     /// What it is to be from now on, if it says something else. Of nothing there is no file.
     pub(crate) fn change(&self, to: &Lock) -> Option<String> {
         let text = to.to_string();
-        let same = if self.exists { self.said.to_string() == text } else { to.is_empty() };
+        let same = if self.exists() { self.said.to_string() == text } else { to.is_empty() };
         (!same).then_some(text)
     }
 
@@ -75,10 +76,11 @@ impl LockFile {
                 .note("it would become a file, and what it names would stay as it is")
                 .help("put the file itself beside the topology"));
         }
-        let mut staged = path.clone().into_os_string();
-        staged.push(".new");
-        let staged = PathBuf::from(staged);
-        // What a killed run left there goes; nobody else's file is written into.
+        let mut name = OsString::from(STAGING);
+        name.push("-");
+        name.push(path.file_name().unwrap_or_default());
+        let staged = path.with_file_name(name);
+        // What a killed run left there goes; the name is nobody else's.
         let _ = fs::remove_file(&staged);
         let written = File::create_new(&staged)
             .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
