@@ -4,6 +4,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -173,12 +174,17 @@ func (c *Cluster) Pod(namespace, name string) *Pod {
 
 // Running finds the pods of a namespace with these labels that are ready.
 func (c *Cluster) Running(namespace string, with map[string]string) []*Pod {
+	return slices.DeleteFunc(c.Selected(namespace, with), func(it *Pod) bool { return !it.pod.ready() })
+}
+
+// Selected finds all pods of a namespace with these labels, also those that end.
+func (c *Cluster) Selected(namespace string, with map[string]string) []*Pod {
 	selector := labels.SelectorFromSet(with)
 	c.kubelet.mutex.Lock()
 	defer c.kubelet.mutex.Unlock()
 	var list []*Pod
 	for _, p := range c.kubelet.pods {
-		if p.object.Namespace == namespace && p.ready() && selector.Matches(labels.Set(p.object.Labels)) {
+		if p.object.Namespace == namespace && selector.Matches(labels.Set(p.object.Labels)) {
 			list = append(list, &Pod{p})
 		}
 	}

@@ -3,6 +3,7 @@ package route
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,15 +212,22 @@ func (w *World) kill(ctx context.Context, s *topology.Service, replicas map[stri
 // judgeLost calls a service that nobody is left of: every call ends, and soon.
 func (w *World) judgeLost(ctx context.Context, s *topology.Service, dead []string, lost []way) {
 	what := loss(s, dead)
-	// Pods that end answer for a while, some calls and others not.
+	// Pods that end answer for a while, some calls and others not; gateways hear of their end after it.
 	err := cluster.Eventually(ctx, longestFailover, func() error {
-		for range 4 {
-			if err := each(lost, func(it way) error { return it.ends(ctx) }); err != nil {
-				return err
+		for _, name := range dead {
+			if left := w.Clusters[name].Selected(s.Namespace, s.Selector); len(left) > 0 {
+				return fmt.Errorf("%s has not ended", left[0].Name())
 			}
 		}
-		return nil
+		return each(lost, func(it way) error { return it.ends(ctx) })
 	})
+	if err != nil {
+		w.Case.Judge(what, err)
+		return
+	}
+	for range 3 {
+		err = errors.Join(err, each(lost, func(it way) error { return it.ends(ctx) }))
+	}
 	var names []string
 	for _, it := range lost {
 		names = append(names, it.name)
