@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 /// Compiles one topology of a mesh over several clusters into a bundle of YAML for each.
 ///
-/// Exit codes: 0 well, 1 the topology has errors or `--check` found differences, 2 anything else.
+/// Exit codes: 0 well, 1 the topology has errors, or what `--check` or `--locked` found, 2 anything else.
 #[derive(Debug, Parser)]
 #[command(name = "meshlatch", version, max_term_width = 100, after_help = MAIN_EXAMPLES)]
 pub(crate) struct Cli {

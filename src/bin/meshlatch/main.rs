@@ -1,6 +1,6 @@
 //! The command `meshlatch`: arguments, files, terminal and exit codes around the library.
 //!
-//! 0 is well; 1 is a topology with errors, or a tree that `--check` finds different; 2 is a
+//! 0 is well; 1 is a topology with errors, or what `--check` or `--locked` found; 2 is a
 //! command line, a file or a disk that does not do.
 
 mod args;
