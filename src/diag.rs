@@ -12,7 +12,7 @@ mod human;
 mod suggest;
 
 pub use code::{Code, Severity};
-pub use human::{render, summary};
+pub use human::{is_hidden, render, summary};
 pub use suggest::nearest;
 
 use std::collections::BTreeSet;

@@ -2,8 +2,10 @@
 #![expect(clippy::disallowed_types, reason = "these tests are about files")]
 
 mod certs;
+mod edited;
 mod halfway;
 mod input;
+mod inventory;
 mod lock;
 mod migrate;
 mod tree;
@@ -28,6 +30,13 @@ services:
   mail: {clusters: west, ports: {grpc: 5000}}
   web: {clusters: east, ports: {http: 80}, calls: [cart]}
 "#;
+
+/// The line of an inventory.
+fn line(text: &str, path: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let hex = hash.as_ref().iter().map(|it| format!("{it:02x}")).collect::<Vec<_>>().concat();
+    format!("{hex}  {path}\n")
+}
 
 /// An empty folder in which the binary runs, with a `topology.yaml`.
 struct Folder(TempDir);

@@ -102,21 +102,23 @@ fn spans<'a>(primary: &'a Label, diagnostic: &'a Diagnostic) -> impl Iterator<It
     std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span)
 }
 
+/// Whether a character would move a terminal's cursor or turn the direction of a line.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
 /// direction of a line is shown by its number.
 fn printable(text: &str) -> String {
     if let Some((cut, _)) = text.char_indices().nth(MAX_MESSAGE) {
         return printable(&text[..cut]) + "…";
     }
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     let text = text.replace("``", "`\"\"`");
     let shown = |c: char| match c {
         '\n' => "\\n".to_owned(),
         '\t' => "\\t".to_owned(),
-        c if hidden(c) => c.escape_unicode().to_string(),
+        c if is_hidden(c) => c.escape_unicode().to_string(),
         c => c.to_string(),
     };
     text.chars().map(shown).collect()

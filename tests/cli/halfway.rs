@@ -1,4 +1,4 @@
-//! A run that fails half-way, or was killed: the old tree stays, byte for byte.
+//! A run that fails half-way: the old tree stays, byte for byte.
 
 use super::{Folder, Run, TWO};
 
@@ -62,7 +62,7 @@ fn a_write_that_fails_changes_nothing() {
     let large = TWO.replace("grpc: 5000}", &format!("grpc: 5000}}, annotations: {{note: {}}}", "x".repeat(50_000)));
     let large = large.replace("annotations", "workload: {image: mail:v1}, annotations");
     folder.write("topology.yaml", &large.replace("7070", "7071"));
-    limited(&folder).says(2, &["cannot write out/west: File too large"]);
+    limited(&folder).says(2, &["cannot write out/west/40-apps/mail.default.yaml: File too large"]);
     assert!(!folder.exists("out"), "a first run that fails leaves no folder");
 
     folder.write("topology.yaml", TWO);
@@ -70,31 +70,8 @@ fn a_write_that_fails_changes_nothing() {
     let before = folder.snapshot("out");
     folder.write("topology.yaml", &large.replace("7070", "7071"));
     let run = limited(&folder);
-    run.says(2, &["cannot write out/west: File too large"]);
+    run.says(2, &["cannot write out/west/40-apps/mail.default.yaml: File too large"]);
     assert_eq!(run.stdout, "");
     assert_eq!(folder.snapshot("out"), before);
     folder.compile();
-}
-
-/// A run that is killed leaves its staging folder, some files in place, and an inventory that
-/// names all of them.
-#[test]
-fn the_run_after_a_killed_one_goes_on() {
-    let folder = Folder::new(TWO);
-    folder.compile();
-    let old = folder.read("out/west/.meshlatch");
-    folder.write("topology.yaml", &next("news"));
-    folder.compile();
-    let whole = folder.snapshot("out");
-    let new = folder.read("out/west/.meshlatch");
-
-    let both = format!("{old}{}\n", new.lines().find(|it| it.contains("news")).expect("it was added"));
-    folder.write("out/west/.meshlatch", &both);
-    folder.write("out/west/40-apps/mail.default.yaml", "not removed yet\n");
-    folder.write("out/west/40-apps/news.default.yaml", "placed by a run of another topology\n");
-    folder.write("out/west/40-apps/cart.default.yaml", "not replaced yet\n");
-    std::fs::remove_file(folder.path("out/west/20-mesh/peer-authentication.yaml")).expect("it is there");
-    folder.write("out/.meshlatch-staging/0/3", "staged\n");
-    folder.compile();
-    assert_eq!(folder.snapshot("out"), whole);
 }

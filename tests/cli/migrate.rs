@@ -2,7 +2,8 @@
 
 use super::Folder;
 
-const TWO: &str = r#"version: 1
+/// `cart` may move from `east` to `west`.
+pub(super) const TWO: &str = r#"version: 1
 clusters:
   east: {istio: "1.31.0", gateway: 203.0.113.10}
   west: {istio: "1.31.0", gateway: 203.0.113.20}

@@ -90,6 +90,10 @@ pub(crate) struct CompileArgs {
     #[arg(long)]
     pub(crate) check: bool,
 
+    /// Write over files of the bundles that were edited by hand, and remove them.
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) force: bool,
+
     /// Fail if topology.lock would change.
     #[arg(long)]
     pub(crate) locked: bool,
@@ -144,6 +148,10 @@ pub(crate) struct MigrateArgs {
     /// The folder to write; an earlier plan in it is replaced. `-` prints PLAN.md.
     #[arg(short, long, value_name = "DIR", default_value = "move")]
     pub(crate) output: PathBuf,
+
+    /// Write over files of an earlier plan that were edited by hand, and remove them.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) force: bool,
 
     /// Write nothing; print PLAN.md.
     #[arg(long)]

@@ -12,8 +12,9 @@ use meshlatch::topology::{ClusterId, TrustOrigin};
 use meshlatch::{CaFiles, Mesh, shell_word};
 
 use crate::args::{CertsArgs, Layout};
+use crate::disk::Access;
 use crate::failure::Failure;
-use crate::tree::{Access, Output};
+use crate::tree::Output;
 use crate::{Status, compile, terminal};
 use authority::{Intermediate, KeyKind, Life, Root};
 use batch::Batch;

@@ -14,7 +14,7 @@ use meshlatch::{Mesh, Outcome, syntax};
 use crate::args::{CheckArgs, CompileArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::lock_file::LockFile;
-use crate::tree::{self, Difference, Order, Written};
+use crate::tree::{self, Difference, Order, Remarks, Written};
 use crate::{Status, input, lock_file, terminal};
 
 /// Says what is wrong with a topology.
@@ -46,6 +46,7 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         folder: &args.output,
         clusters: &clusters,
         whole: args.cluster.is_empty(),
+        force: args.force,
     };
     let lock = compiled.lock_change();
     if args.check { compare(&order, lock.map(|it| it.0)) } else { write(&order, lock.as_ref()) }
@@ -149,10 +150,8 @@ fn print_stream(mesh: &Mesh, clusters: &[(ClusterId, &str)]) -> Result<Status, F
 
 fn write(order: &Order<'_>, lock: Option<&(&LockFile, String)>) -> Result<Status, Failure> {
     // First the lock: a tree has no address that nobody keeps.
-    if let Some((lock, to)) = lock {
-        lock.replace(to)?;
-    }
-    let clusters = tree::write(order)?;
+    let clusters =
+        tree::write(order, |transaction| lock.map_or(Ok(()), |(lock, to)| lock.replace_with(transaction, to)))?;
     // Of all clusters, those that can be are written; one that was asked for by name must be.
     let asked_for = |it: &tree::Cluster| !order.whole && matches!(it.outcome, Written::Waiting(_));
     let status = if clusters.iter().any(asked_for) { Status::Wrong } else { Status::Well };
@@ -168,6 +167,7 @@ fn write(order: &Order<'_>, lock: Option<&(&LockFile, String)>) -> Result<Status
     if let Some((lock, _)) = lock {
         let _ = writeln!(text, "{:width$}  written", lock.path().display());
     }
+    say_remarks(order, clusters.iter().map(|it| (&it.name, it.remarks)), false);
     terminal::print(&text)?;
     Ok(status)
 }
@@ -193,12 +193,17 @@ fn compare(order: &Order<'_>, lock: Option<&LockFile>) -> Result<Status, Failure
         let word = if lock.exists() { "changed" } else { "missing" };
         let _ = writeln!(text, "{word:9}  {}", lock.path().display());
     }
-    for cluster in tree::compare(order)? {
+    let clusters = tree::compare(order)?;
+    for cluster in &clusters {
         for (difference, path) in &cluster.differences {
             let word = match difference {
                 Difference::Missing => "missing",
                 Difference::Changed => "changed",
+                Difference::Edited => "edited",
+                Difference::LineEnds => "line ends",
                 Difference::LeftOver => "left over",
+                Difference::CutOff => "cut off",
+                Difference::Conflict => "conflict",
             };
             let path = order.folder.join(&cluster.name).join(path);
             // Writing to a `String` cannot fail.
@@ -213,8 +218,14 @@ fn compare(order: &Order<'_>, lock: Option<&LockFile>) -> Result<Status, Failure
             }
         }
     }
+    say_remarks(order, clusters.iter().map(|it| (&it.name, it.remarks)), true);
     terminal::print(&text)?;
     Ok(if text.is_empty() { Status::Well } else { Status::Wrong })
+}
+
+fn say_remarks<'a>(order: &Order<'_>, remarks: impl Iterator<Item = (&'a String, Remarks)>, only_looks: bool) {
+    let folder = |name: &String| order.folder.join(name).display().to_string();
+    Remarks::say(&remarks.map(|(name, it)| (folder(name), it)).collect::<Vec<_>>(), only_looks);
 }
 
 /// Says what a cluster waits for.

@@ -1,10 +1,9 @@
 //! `meshlatch init`: a commented topology to start from.
-#![expect(clippy::disallowed_types, reason = "the binary is where files are written")]
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
+use crate::disk::{self, Flush, Mode};
 use crate::failure::Failure;
 use crate::{Status, terminal};
 
@@ -17,8 +16,7 @@ pub(crate) fn run(path: &Path) -> Result<Status, Failure> {
         terminal::print(TOPOLOGY)?;
         return Ok(Status::Well);
     }
-    let written = File::create_new(path).and_then(|mut file| file.write_all(TOPOLOGY.as_bytes()));
-    written.map_err(|error| match error.kind() {
+    disk::create(path, TOPOLOGY, Mode::Text, Flush::Later).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::new(format!("{} exists already", path.display()))
             .help("name another file, or print the text: `meshlatch init -`"),
         _ => Failure::io("write", path, &error),

@@ -1,9 +1,8 @@
 //! `LockFile`: the file beside the topology that says which addresses stay.
-#![expect(clippy::disallowed_types, reason = "the binary is where files are read and written")]
+#![expect(clippy::disallowed_methods, reason = "the binary is where files are read")]
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use meshlatch::diag::{self, Diagnostics};
@@ -12,8 +11,8 @@ use meshlatch::syntax;
 
 use crate::args::LockArgs;
 use crate::failure::Failure;
-use crate::tree::STAGING;
-use crate::{Status, input, terminal};
+use crate::tree::Transaction;
+use crate::{Status, disk, input, terminal};
 
 /// A lock as it lies on the disk.
 #[derive(Debug)]
@@ -68,30 +67,32 @@ impl LockFile {
         (!same).then_some(text)
     }
 
-    /// Puts a text in its place: the old one is there, or the new one, and never a part of it.
+    /// Puts a text in its place.
     pub(crate) fn replace(&self, text: &str) -> Result<(), Failure> {
+        self.refuse_link()?;
+        disk::replace(&self.path, text).map_err(|error| Failure::io("write", &self.path, &error).help(WRITABLE))
+    }
+
+    /// The same as a part of something larger, which fails or goes well as a whole.
+    pub(crate) fn replace_with(&self, transaction: &mut Transaction, text: &str) -> Result<(), Failure> {
+        self.refuse_link()?;
+        let before = self.exists().then(|| fs::read_to_string(&self.path)).transpose();
+        let before = before.map_err(|error| Failure::io("read", &self.path, &error))?;
+        transaction.rewrite(&self.path, before, text).map_err(|failure| failure.help(WRITABLE))
+    }
+
+    fn refuse_link(&self) -> Result<(), Failure> {
         let path = &self.path;
-        if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
-            return Err(Failure::new(format!("{} is a symbolic link", path.display()))
-                .note("it would become a file, and what it names would stay as it is")
-                .help("put the file itself beside the topology"));
+        if !fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
+            return Ok(());
         }
-        let mut name = OsString::from(STAGING);
-        name.push("-");
-        name.push(path.file_name().unwrap_or_default());
-        let staged = path.with_file_name(name);
-        // What a killed run left there goes; the name is nobody else's.
-        let _ = fs::remove_file(&staged);
-        let written = File::create_new(&staged)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&staged, path));
-        written.map_err(|error| {
-            let _ = fs::remove_file(&staged);
-            Failure::io("write", path, &error)
-                .help("addresses are kept there: make the folder of the topology writable")
-        })
+        Err(Failure::new(format!("{} is a symbolic link", path.display()))
+            .note("it would become a file, and what it names would stay as it is")
+            .help("put the file itself beside the topology"))
     }
 }
+
+const WRITABLE: &str = "addresses are kept there: make the folder of the topology writable";
 
 /// A topology that is no file has no lock to look after.
 pub(crate) fn unlocked() -> Failure {

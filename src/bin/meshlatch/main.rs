@@ -7,6 +7,7 @@ mod args;
 mod certs;
 mod compile;
 mod completions;
+mod disk;
 mod explain;
 mod failure;
 mod init;

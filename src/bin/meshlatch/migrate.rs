@@ -24,7 +24,7 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<Status, Failure> {
         terminal::print(&plan.text)?;
         return Ok(Status::Well);
     }
-    write(&args.output, &plan)?;
+    write(&args.output, &plan, args.force)?;
     let names = plan.steps.iter().skip(1).map(|it| it.name.as_str()).chain(["PLAN.md"]);
     let lines: Vec<_> = names.map(|it| args.output.join(it).display().to_string()).collect();
     terminal::print(&format!("{}\n", lines.join("\n")))?;
@@ -55,7 +55,7 @@ fn plan(args: &MigrateArgs) -> Result<Option<Plan>, Failure> {
 }
 
 /// Puts the plan in place of an earlier one, or where nothing is.
-fn write(folder: &Path, plan: &Plan) -> Result<(), Failure> {
+fn write(folder: &Path, plan: &Plan, force: bool) -> Result<(), Failure> {
     let named = folder.file_name().and_then(|it| it.to_str());
     let name = named.ok_or_else(|| {
         Failure::new(format!("{} has no name of its own", folder.display())).help("name a folder: `-o moves`")
@@ -67,8 +67,9 @@ fn write(folder: &Path, plan: &Plan) -> Result<(), Failure> {
         folder: parent,
         clusters: &[(ClusterId(0), name)],
         whole: false,
+        force,
     };
-    tree::write(&order)?;
+    tree::write(&order, |_| Ok(()))?;
     Ok(())
 }
 

@@ -1,14 +1,18 @@
 //! The tree: `<folder>/<cluster>/` holds the bundle of a cluster, beside files of other people.
 //!
-//! A run compares every cluster with its folder and stages what differs ([`compare`], [`stage`]);
-//! if all of that went well, it puts everything in place by renames that can be undone
-//! ([`transaction`]). An error leaves the tree as it was. A run that is killed in the middle leaves
-//! inventories that name all it may have written, and the next run goes on from there.
+//! A run compares every cluster with its folder and stages what differs ([`compare`], [`stage`]).
+//! If all of that went well, it puts everything in place by renames that can be undone
+//! ([`transaction`]), in three rounds over all clusters: their inventories say that they are
+//! unfinished, their files change, their inventories say that they are whole. An error leaves the
+//! tree as it was. A run that is killed leaves the old tree, or the new one, or one that says that
+//! it is neither; the next run goes on from there.
 
 mod compare;
 mod listing;
+mod loss;
 mod obstacle;
 mod output;
+mod remarks;
 mod stage;
 mod transaction;
 
@@ -21,14 +25,15 @@ use meshlatch::topology::ClusterId;
 use rayon::prelude::*;
 
 pub(crate) use compare::Difference;
-pub(crate) use output::{Access, Output, STAGING};
+pub(crate) use output::{Output, STAGING};
+pub(crate) use remarks::Remarks;
 pub(crate) use transaction::Transaction;
 
+use crate::disk::Access;
 use crate::failure::Failure;
 use crate::inventory;
 use compare::Changes;
 use listing::{Found, Listing};
-use obstacle::Obstacle;
 use stage::Staged;
 
 /// What a run is asked for.
@@ -41,6 +46,8 @@ pub(crate) struct Order<'a> {
     pub(crate) clusters: &'a [(ClusterId, &'a str)],
     /// Whether these are all, so that folders of other clusters are left over.
     pub(crate) whole: bool,
+    /// Whether what was edited by hand is replaced and removed, too.
+    pub(crate) force: bool,
 }
 
 /// What became of a cluster.
@@ -49,6 +56,8 @@ pub(crate) struct Cluster {
     pub(crate) name: String,
     /// What became of it.
     pub(crate) outcome: Written,
+    /// What was out of the ordinary.
+    pub(crate) remarks: Remarks,
 }
 
 /// What became of a cluster's folder.
@@ -79,10 +88,16 @@ pub(crate) struct Compared {
     pub(crate) differences: Vec<(Difference, String)>,
     /// What it waits for; then it is not compared.
     pub(crate) waits: Vec<Wait>,
+    /// What is out of the ordinary.
+    pub(crate) remarks: Remarks,
 }
 
-/// Writes the tree.
-pub(crate) fn write(order: &Order<'_>) -> Result<Vec<Cluster>, Failure> {
+/// Writes the tree. When it is known that this can be done, `first` does what belongs to it outside
+/// the tree, which is undone with it.
+pub(crate) fn write(
+    order: &Order<'_>,
+    first: impl FnOnce(&mut Transaction) -> Result<(), Failure>,
+) -> Result<Vec<Cluster>, Failure> {
     let mut output = Output::open(order.folder, Access::Everybody)?;
     let top = Listing::read(order.folder)?;
     // In parallel, and with no more bundles in memory than there are threads.
@@ -95,21 +110,32 @@ pub(crate) fn write(order: &Order<'_>) -> Result<Vec<Cluster>, Failure> {
         let staging = output.staging().join(index.to_string());
         Ok(Made::Staged(Box::new(Staged::new(changes, order.folder.join(name), staging, &bundle)?)))
     })?;
-    let gone = gone(order, &top)?.into_iter().map(|(name, changes)| {
-        let staged = Staged::gone(changes, order.folder.join(&name));
-        (name, Made::Staged(Box::new(staged)))
-    });
     let named = order.clusters.iter().map(|(_, name)| (*name).to_owned());
-    let all: Vec<_> = named.zip(made).chain(gone).collect();
+    let mut all: Vec<_> = named.zip(made).collect();
+    for (name, changes) in gone(order, &top)? {
+        let staging = output.staging().join(all.len().to_string());
+        let staged = Staged::gone(changes, order.folder.join(&name), staging)?;
+        all.push((name, Made::Staged(Box::new(staged))));
+    }
     let staged = || all.iter().filter_map(|(name, made)| Some((name.as_str(), made.staged()?)));
     obstacle::refuse(order.folder, staged().flat_map(|(name, it)| it.obstacles().iter().map(move |it| (name, it))))?;
 
-    output.put_in_place(|transaction| staged().try_for_each(|(_, it)| it.place(transaction)))?;
-    Ok(all.into_iter().map(|(name, made)| Cluster { outcome: made.written(), name }).collect())
+    output.put_in_place(|transaction| {
+        first(transaction)?;
+        staged().try_for_each(|(_, it)| it.begin(transaction))?;
+        staged().try_for_each(|(_, it)| it.place(transaction))?;
+        staged().try_for_each(|(_, it)| it.finish(transaction))
+    })?;
+    let told = |(name, made): (String, Made)| {
+        let remarks = made.staged().map(Staged::remarks).unwrap_or_default();
+        Cluster { name, outcome: made.written(), remarks }
+    };
+    Ok(all.into_iter().map(told).collect())
 }
 
 /// Compares the tree with what would be written, and writes nothing.
 pub(crate) fn compare(order: &Order<'_>) -> Result<Vec<Compared>, Failure> {
+    let _lock = output::lock_to_read(order.folder);
     let top = Listing::read(order.folder)?;
     let made = each(order, |_, name, outcome| {
         Ok(match outcome {
@@ -120,12 +146,15 @@ pub(crate) fn compare(order: &Order<'_>) -> Result<Vec<Compared>, Failure> {
     let named = order.clusters.iter().map(|(_, name)| (*name).to_owned());
     let gone = gone(order, &top)?.into_iter().map(|(name, changes)| (name, (changes, Vec::new())));
     let all: Vec<_> = named.zip(made).chain(gone).collect();
-    // A file of somebody else where one of ours belongs is a difference like any other here.
+    // What somebody else wrote where a file of ours belongs is a difference like any other here.
     let obstacles = all.iter().flat_map(|(name, (it, _))| it.obstacles.iter().map(move |it| (name.as_str(), it)));
-    obstacle::refuse(order.folder, obstacles.filter(|(_, it)| !matches!(it, Obstacle::Foreign(_))))?;
+    obstacle::refuse(order.folder, obstacles.filter(|(_, it)| !it.is_file()))?;
     Ok(all
         .into_iter()
-        .map(|(name, (changes, waits))| Compared { name, differences: changes.differences(), waits })
+        .map(|(name, (changes, waits))| {
+            let remarks = changes.remarks();
+            Compared { name, differences: changes.differences(), waits, remarks }
+        })
         .collect())
 }
 
@@ -167,7 +196,7 @@ fn each<T: Send>(
 }
 
 fn changes(order: &Order<'_>, top: &Listing, name: &str, bundle: &Bundle) -> Result<Changes, Failure> {
-    Changes::find(&order.folder.join(name), &top.kind(name), bundle)
+    Changes::find(&order.folder.join(name), &top.kind(name), bundle, order.force)
 }
 
 /// Folders of clusters that the topology no longer has: those with an inventory.
@@ -180,7 +209,7 @@ fn gone(order: &Order<'_>, top: &Listing) -> Result<Vec<(String, Changes)>, Fail
         let folder = order.folder.join(name);
         let has_inventory = folder.join(inventory::FILE).symlink_metadata().is_ok_and(|it| it.is_file());
         if has_inventory {
-            gone.push((name.to_owned(), Changes::find(&folder, &Found::Folder, &Bundle::default())?));
+            gone.push((name.to_owned(), Changes::find(&folder, &Found::Folder, &Bundle::default(), order.force)?));
         }
     }
     Ok(gone)

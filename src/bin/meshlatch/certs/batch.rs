@@ -1,11 +1,12 @@
 //! `Batch`: new files, staged as they will lie and then put in place.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{self, Access, Flush, Mode};
 use crate::failure::Failure;
-use crate::tree::{Access, Transaction};
+use crate::tree::Transaction;
 
 /// Files and folders by their path below the folder of keys, in the order in which they come.
 pub(super) struct Batch {
@@ -16,7 +17,7 @@ pub(super) struct Batch {
 impl Batch {
     /// Nothing yet.
     pub(super) fn new(staging: &Path) -> Result<Self, Failure> {
-        Access::Owner.create_folder(staging).map_err(|error| Failure::io("create", staging, &error))?;
+        disk::create_folder(staging, Access::Owner).map_err(|error| Failure::io("create", staging, &error))?;
         Ok(Self { staging: staging.to_owned(), paths: Vec::new() })
     }
 
@@ -24,7 +25,7 @@ impl Batch {
     pub(super) fn make_folder(&mut self, path: &str) -> Result<(), Failure> {
         for part in ancestors(path) {
             let place = self.staging.join(part);
-            match Access::Owner.create_folder(&place) {
+            match disk::create_folder(&place, Access::Owner) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(Failure::io("create", &place, &error));
                 }
@@ -37,28 +38,18 @@ impl Batch {
 
     /// Writes what everybody may know.
     pub(super) fn write(&mut self, path: &str, text: &str) -> Result<(), Failure> {
-        self.create(path, text, 0o644)
+        self.create(path, text, Mode::Public)
     }
 
     /// Writes what only the user may read, at no time with another mode.
     pub(super) fn write_key(&mut self, path: &str, text: &str) -> Result<(), Failure> {
-        self.create(path, text, 0o600)
+        self.create(path, text, Mode::Key)
     }
 
-    fn create(&mut self, path: &str, text: &str, mode: u32) -> Result<(), Failure> {
+    fn create(&mut self, path: &str, text: &str, mode: Mode) -> Result<(), Failure> {
         let place = self.staging.join(path);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        #[cfg(not(unix))]
-        let _ = mode;
         // On the disk before it is told: unlike a bundle, a key cannot be made a second time.
-        let written = options.open(&place).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(|error| Failure::io("write", &place, &error))?;
+        disk::create(&place, text, mode, Flush::Now).map_err(|error| Failure::io("write", &place, &error))?;
         self.paths.push(path.to_owned());
         Ok(())
     }

@@ -6,32 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::transaction::Transaction;
+use crate::disk::{self, Access};
 use crate::failure::Failure;
 
 /// Where a run keeps what it has not yet put in place, and what it took away. In the output
 /// folder, for a rename works within one file system only.
 pub(crate) const STAGING: &str = ".meshlatch-staging";
-
-/// Who may look into the folders that a run makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Whom the umask lets.
-    Everybody,
-    /// The user alone.
-    Owner,
-}
-
-impl Access {
-    /// Makes a folder, with this access from the start.
-    pub(crate) fn create_folder(self, path: &Path) -> io::Result<()> {
-        #[cfg(unix)]
-        if self == Self::Owner {
-            use std::os::unix::fs::DirBuilderExt as _;
-            return fs::DirBuilder::new().mode(0o700).create(path);
-        }
-        fs::create_dir(path)
-    }
-}
 
 /// The output folder, locked. When it is dropped, the staging folder goes, and the output folder
 /// too if this run made it and put nothing in.
@@ -52,7 +32,7 @@ impl Output {
         // What a killed run left behind; a living one would hold the lock.
         match fs::symlink_metadata(&output.staging) {
             Ok(it) if it.is_dir() => {
-                fs::remove_dir_all(&output.staging).map_err(|it| Failure::io("remove", &output.staging, &it))?;
+                disk::remove_tree(&output.staging).map_err(|it| Failure::io("remove", &output.staging, &it))?;
             }
             Ok(_) => {
                 output.keep = true;
@@ -81,7 +61,10 @@ impl Output {
             Err(second) => {
                 // For a person to look at.
                 self.keep = true;
-                failure.note(second).note(format!("the files are kept in {}", self.staging.display()))
+                failure
+                    .note(second)
+                    .note(format!("what was taken away is kept in {}", self.staging.display()))
+                    .note("the inventories say that the tree is unfinished, and the next run finishes it")
             }
         })
     }
@@ -89,7 +72,7 @@ impl Output {
     fn make(&mut self, folder: &Path, access: Access) -> Result<(), Failure> {
         let missing: Vec<_> = folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.is_dir()).collect();
         for folder in missing.into_iter().rev() {
-            match access.create_folder(folder) {
+            match disk::create_folder(folder, access) {
                 Ok(()) => self.made.push(folder.to_owned()),
                 // Another run was faster.
                 Err(_) if folder.is_dir() => {}
@@ -106,13 +89,13 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if !self.keep {
-            // It is not there when nothing had to be staged.
-            let _ = fs::remove_dir_all(&self.staging);
+        if !self.keep && fs::symlink_metadata(&self.staging).is_ok() {
+            // The next run would remove it, too.
+            let _ = disk::remove_tree(&self.staging);
         }
         for folder in self.made.iter().rev() {
             // Fails, as it should, when there is something in it.
-            let _ = fs::remove_dir(folder);
+            let _ = disk::remove_folder(folder);
         }
         // Last of all: the next run may begin.
         drop(self.lock.take());
@@ -124,5 +107,12 @@ impl Drop for Output {
 fn lock(folder: &Path) -> Option<File> {
     let file = File::open(folder).ok()?;
     file.lock().ok()?;
+    Some(file)
+}
+
+/// Waits until nobody writes into a folder, and lets nobody while what is given back lives.
+pub(super) fn lock_to_read(folder: &Path) -> Option<File> {
+    let file = File::open(folder).ok()?;
+    file.lock_shared().ok()?;
     Some(file)
 }

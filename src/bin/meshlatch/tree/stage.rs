@@ -1,8 +1,6 @@
 //! `Staged`: the changes of one cluster, written beside the tree and ready to be put in place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use meshlatch::bundle::{Bundle, File};
@@ -11,8 +9,9 @@ use super::Written;
 use super::compare::Changes;
 use super::obstacle::Obstacle;
 use super::transaction::Transaction;
+use crate::disk::{self, Flush, Mode};
 use crate::failure::Failure;
-use crate::inventory::{self, Inventory};
+use crate::inventory;
 
 /// A cluster's folder as it will be, or its new files by number: first what is missing, then what
 /// has changed.
@@ -22,10 +21,9 @@ pub(super) struct Staged {
     folder: PathBuf,
     staging: PathBuf,
     gone: bool,
-    /// While the run is at work: names the files that come and those that go.
-    meanwhile: Inventory,
 }
 
+const WHOLE: &str = "whole";
 const MEANWHILE: &str = "inventory-meanwhile";
 const AFTERWARDS: &str = "inventory-afterwards";
 
@@ -33,21 +31,16 @@ impl Staged {
     /// Writes everything that is to be created or replaced into `staging`, which no other cluster
     /// uses; nothing if there are obstacles.
     pub(super) fn new(changes: Changes, folder: PathBuf, staging: PathBuf, bundle: &Bundle) -> Result<Self, Failure> {
-        let meanwhile = changes.new.union(changes.old.as_ref().unwrap_or(&Inventory::default()));
-        let staged = Self { changes, folder, staging, gone: false, meanwhile };
-        if staged.changes.obstacles.is_empty() {
-            let files = bundle.files().collect();
-            let written = if staged.changes.fresh { staged.write_whole(&files) } else { staged.write_parts(&files) };
-            written.map_err(|error| Failure::io("write", &staged.folder, &error))?;
-        }
+        let staged = Self { changes, folder, staging, gone: false };
+        staged.write(&bundle.files().collect())?;
         Ok(staged)
     }
 
-    /// The changes to the folder of a cluster that the topology no longer has: there is nothing to
-    /// write.
-    pub(super) fn gone(changes: Changes, folder: PathBuf) -> Self {
-        let meanwhile = changes.old.clone().unwrap_or_default();
-        Self { changes, folder, staging: PathBuf::new(), gone: true, meanwhile }
+    /// The changes to the folder of a cluster that the topology no longer has.
+    pub(super) fn gone(changes: Changes, folder: PathBuf, staging: PathBuf) -> Result<Self, Failure> {
+        let staged = Self { changes, folder, staging, gone: true };
+        staged.write(&BTreeMap::new())?;
+        Ok(staged)
     }
 
     /// What is in the way.
@@ -55,51 +48,80 @@ impl Staged {
         &self.changes.obstacles
     }
 
-    fn write_whole(&self, files: &BTreeMap<&str, &File>) -> io::Result<()> {
-        fs::create_dir_all(&self.staging)?;
-        for folder in folders(files.keys().copied()) {
-            fs::create_dir(self.staging.join(folder))?;
-        }
-        for (path, file) in files {
-            create(&self.staging.join(path), &file.text, file.executable)?;
-        }
-        create(&self.staging.join(inventory::FILE), &self.changes.new.to_string(), false)
-    }
-
-    fn write_parts(&self, files: &BTreeMap<&str, &File>) -> io::Result<()> {
-        if self.changes.inventory().is_none() && self.parts().next().is_none() {
+    fn write(&self, files: &BTreeMap<&str, &File>) -> Result<(), Failure> {
+        let changes = &self.changes;
+        if !changes.obstacles.is_empty() || !self.touches() && changes.inventory().is_none() {
             return Ok(());
         }
-        fs::create_dir_all(&self.staging)?;
+        let top = if changes.fresh { self.staging.join(WHOLE) } else { self.staging.clone() };
+        disk::create_folders(&top).map_err(|error| Failure::io("create", &top, &error))?;
+        if changes.fresh {
+            for folder in folders(files.keys().copied()) {
+                let folder = top.join(folder);
+                disk::create_folder(&folder, disk::Access::Everybody)
+                    .map_err(|error| Failure::io("create", &folder, &error))?;
+            }
+        }
         for (number, path) in self.parts().enumerate() {
             let file = files[path];
-            create(&self.staging.join(number.to_string()), &file.text, file.executable)?;
+            let staged = if changes.fresh { top.join(path) } else { top.join(number.to_string()) };
+            let mode = if file.executable { Mode::Script } else { Mode::Text };
+            self.create(&staged, &file.text, mode, path)?;
         }
-        create(&self.staging.join(MEANWHILE), &self.meanwhile.to_string(), false)?;
-        create(&self.staging.join(AFTERWARDS), &self.changes.new.to_string(), false)
+        if self.touches() {
+            let meanwhile = changes.new.unfinished(changes.present()).to_string();
+            let place = if changes.fresh { top.join(inventory::FILE) } else { top.join(MEANWHILE) };
+            self.create(&place, &meanwhile, Mode::Text, inventory::FILE)?;
+        }
+        if !self.gone {
+            let afterwards = changes.new.to_string();
+            self.create(&self.staging.join(AFTERWARDS), &afterwards, Mode::Text, inventory::FILE)?;
+        }
+        Ok(())
+    }
+
+    fn create(&self, staged: &Path, text: &str, mode: Mode, path: &str) -> Result<(), Failure> {
+        disk::create(staged, text, mode, Flush::Later)
+            .map_err(|error| Failure::io("write", &self.folder.join(path), &error))
     }
 
     fn parts(&self) -> impl Iterator<Item = &str> {
-        self.changes.missing.iter().chain(&self.changes.changed).map(String::as_str)
+        let changed = self.changes.changed.iter().map(|it| it.path.as_str());
+        self.changes.missing.iter().map(String::as_str).chain(changed)
     }
 
-    /// Puts everything in place. The inventory names a file before it comes and until it is gone:
-    /// if the run is killed in between, no file of ours is taken for somebody else's.
+    fn left_over(&self) -> impl Iterator<Item = &str> {
+        self.changes.left_over.iter().map(|it| it.path.as_str())
+    }
+
+    /// Whether any file but the inventory comes, goes or is replaced.
+    fn touches(&self) -> bool {
+        self.changes.fresh || self.parts().chain(self.left_over()).next().is_some()
+    }
+
+    /// Before any cluster is touched: its inventory says that the run is unfinished, and names
+    /// every file that there is or will be.
+    pub(super) fn begin(&self, transaction: &mut Transaction) -> Result<(), Failure> {
+        if self.changes.fresh || !self.touches() {
+            return Ok(());
+        }
+        let (staged, inventory) = (self.staging.join(MEANWHILE), self.folder.join(inventory::FILE));
+        match self.changes.old {
+            Some(_) => transaction.replace(&staged, &inventory),
+            None => transaction.create(&staged, &inventory),
+        }
+    }
+
+    /// Puts the files in place.
     pub(super) fn place(&self, transaction: &mut Transaction) -> Result<(), Failure> {
         let changes = &self.changes;
         if changes.fresh {
-            return transaction.create(&self.staging, &self.folder);
+            return transaction.create(&self.staging.join(WHOLE), &self.folder);
         }
-        let inventory = self.folder.join(inventory::FILE);
-        match &changes.old {
-            Some(old) if *old == self.meanwhile => {}
-            Some(_) => transaction.replace(&self.staging.join(MEANWHILE), &inventory)?,
-            None => transaction.create(&self.staging.join(MEANWHILE), &inventory)?,
-        }
-        for path in &changes.left_over {
+        for path in self.left_over() {
             transaction.remove(&self.folder.join(path))?;
         }
-        for folder in folders(changes.left_over.iter().map(String::as_str)).iter().rev() {
+        for folder in folders(self.left_over()).iter().rev() {
             transaction.remove_folder_if_empty(&self.folder.join(folder));
         }
         for folder in folders(changes.missing.iter().map(String::as_str)) {
@@ -113,13 +135,23 @@ impl Staged {
                 transaction.replace(&staged, &place)?;
             }
         }
+        Ok(())
+    }
+
+    /// When every cluster is in place: its inventory says so.
+    pub(super) fn finish(&self, transaction: &mut Transaction) -> Result<(), Failure> {
+        let inventory = self.folder.join(inventory::FILE);
         if self.gone {
             transaction.remove(&inventory)?;
             transaction.remove_folder_if_empty(&self.folder);
-        } else if changes.new != self.meanwhile {
-            transaction.replace(&self.staging.join(AFTERWARDS), &inventory)?;
+            return Ok(());
         }
-        Ok(())
+        let afterwards = self.staging.join(AFTERWARDS);
+        match (self.touches(), self.changes.inventory()) {
+            (false, None) => Ok(()),
+            (false, Some(_)) if self.changes.old.is_none() => transaction.create(&afterwards, &inventory),
+            _ => transaction.replace(&afterwards, &inventory),
+        }
     }
 
     /// What to tell of it.
@@ -130,23 +162,14 @@ impl Staged {
         }
         Written::Ready { files: self.changes.files, written: self.parts().count(), removed }
     }
+
+    /// What else the user should know.
+    pub(super) fn remarks(&self) -> super::Remarks {
+        self.changes.remarks()
+    }
 }
 
 /// Every folder on the way to these files, parents before children.
 fn folders<'a>(paths: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     paths.flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at])).collect()
-}
-
-/// Not flushed to the disk: what a power cut leaves is compared and written again by the next run.
-fn create(path: &Path, text: &str, executable: bool) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    if executable {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o755);
-    }
-    #[cfg(not(unix))]
-    let _ = executable;
-    options.open(path)?.write_all(text.as_bytes())
 }

@@ -1,9 +1,10 @@
-//! `Transaction`: renames that can be undone.
+//! `Transaction`: changes that can be undone.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{self, Access};
 use crate::failure::Failure;
 
 /// What was done so far, in order, and where files are kept that were taken away.
@@ -23,6 +24,11 @@ enum Step {
     },
     MadeFolder(PathBuf),
     RemovedFolder(PathBuf),
+    /// A file elsewhere had this text, or was not there.
+    Rewritten {
+        place: PathBuf,
+        before: Option<String>,
+    },
 }
 
 impl Transaction {
@@ -40,33 +46,30 @@ impl Transaction {
             Err(error) => Err(error),
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
         };
-        free.and_then(|()| fs::rename(staged, place)).map_err(|error| Failure::io("write", place, &error))?;
+        free.and_then(|()| disk::rename(staged, place)).map_err(|error| Failure::io("write", place, &error))?;
         self.steps.push(Step::Moved { from: staged.to_owned(), to: place.to_owned() });
         Ok(())
     }
 
-    /// Moves a file to the place of another, which is at no time without a file if the file system
-    /// knows links.
+    /// Moves a file to the place of another, which is at no time without a file.
     pub(super) fn replace(&mut self, staged: &Path, place: &Path) -> Result<(), Failure> {
         let aside = self.aside()?;
-        fs::hard_link(place, &aside)
-            .or_else(|_| fs::rename(place, &aside))
-            .map_err(|error| Failure::io("replace", place, &error))?;
+        disk::link_or_copy(place, &aside).map_err(|error| Failure::io("replace", place, &error))?;
         self.steps.push(Step::Moved { from: place.to_owned(), to: aside });
-        fs::rename(staged, place).map_err(|error| Failure::io("replace", place, &error))
+        disk::rename(staged, place).map_err(|error| Failure::io("replace", place, &error))
     }
 
     /// Takes a file away.
     pub(super) fn remove(&mut self, place: &Path) -> Result<(), Failure> {
         let aside = self.aside()?;
-        fs::rename(place, &aside).map_err(|error| Failure::io("remove", place, &error))?;
+        disk::rename(place, &aside).map_err(|error| Failure::io("remove", place, &error))?;
         self.steps.push(Step::Moved { from: place.to_owned(), to: aside });
         Ok(())
     }
 
     /// Makes a folder, unless there is one.
     pub(super) fn make_folder(&mut self, place: &Path) -> Result<(), Failure> {
-        match fs::create_dir(place) {
+        match disk::create_folder(place, Access::Everybody) {
             Ok(()) => self.steps.push(Step::MadeFolder(place.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Failure::io("create", place, &error)),
@@ -76,31 +79,38 @@ impl Transaction {
 
     /// Removes a folder in which nothing is left; one in use stays.
     pub(super) fn remove_folder_if_empty(&mut self, place: &Path) {
-        if fs::remove_dir(place).is_ok() {
+        if disk::remove_folder(place).is_ok() {
             self.steps.push(Step::RemovedFolder(place.to_owned()));
         }
     }
 
-    /// Takes everything back, last step first; what cannot be taken back is told.
+    /// Writes a file outside the tree, of which it is known what it says, if it is there.
+    pub(crate) fn rewrite(&mut self, place: &Path, before: Option<String>, text: &str) -> Result<(), Failure> {
+        disk::replace(place, text).map_err(|error| Failure::io("write", place, &error))?;
+        self.steps.push(Step::Rewritten { place: place.to_owned(), before });
+        Ok(())
+    }
+
+    /// Takes everything back, last step first. If a step cannot be taken back, those before it stay,
+    /// too: the first of all say that the run is unfinished, which is then the truth.
     pub(super) fn undo(self) -> Result<(), String> {
-        let mut failed = Vec::new();
         for step in self.steps.into_iter().rev() {
             let (place, result) = match &step {
-                Step::Moved { from, to } => (from, fs::rename(to, from)),
-                Step::MadeFolder(place) => (place, fs::remove_dir(place)),
-                Step::RemovedFolder(place) => (place, fs::create_dir(place)),
+                Step::Moved { from, to } => (from, disk::rename(to, from)),
+                Step::MadeFolder(place) => (place, disk::remove_folder(place)),
+                Step::RemovedFolder(place) => (place, disk::create_folder(place, Access::Everybody)),
+                Step::Rewritten { place, before: Some(text) } => (place, disk::replace(place, text)),
+                Step::Rewritten { place, before: None } => (place, disk::remove(place)),
             };
-            if let Err(error) = result {
-                failed.push(format!("{} could not be restored: {error}", place.display()));
-            }
+            result.map_err(|error| format!("{} could not be restored: {error}", place.display()))?;
         }
-        if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
+        Ok(())
     }
 
     /// A free place for a file that is taken away.
     fn aside(&mut self) -> Result<PathBuf, Failure> {
         if self.taken == 0 {
-            fs::create_dir_all(&self.aside).map_err(|error| Failure::io("create", &self.aside, &error))?;
+            disk::create_folders(&self.aside).map_err(|error| Failure::io("create", &self.aside, &error))?;
         }
         self.taken += 1;
         Ok(self.aside.join(self.taken.to_string()))
