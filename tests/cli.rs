@@ -3,6 +3,7 @@
 
 mod certs;
 mod edited;
+mod faults;
 mod halfway;
 mod input;
 mod inventory;
