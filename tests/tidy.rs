@@ -78,6 +78,42 @@ fn modules_use_only_what_their_layer_may() {
     }
 }
 
+/// Tests that stop a run at each change of the disk know of those in one file.
+#[test]
+fn only_one_file_changes_the_disk() {
+    let acts = [
+        "fs::write(",
+        "fs::rename(",
+        "fs::remove_",
+        "fs::create_dir",
+        "fs::hard_link(",
+        "fs::copy(",
+        "fs::set_",
+        "File::create",
+        "OpenOptions",
+        "DirBuilder",
+        ".set_permissions(",
+        ".set_modified(",
+        ".set_len(",
+        "fs::symlink(",
+    ];
+    let binary = sources().into_iter().filter(|(path, _)| path.starts_with("bin/"));
+    let (disk, others): (BTreeMap<_, _>, BTreeMap<_, _>) = binary.partition(|it| it.0 == "bin/meshlatch/disk.rs");
+    for (path, text) in others {
+        let act = acts.iter().find(|act| text.contains(*act));
+        assert_eq!(act, None, "{path} changes the disk: do it in disk.rs");
+    }
+    let text = &disk["bin/meshlatch/disk.rs"];
+    let functions = text.split("\npub(crate) fn ").skip(1);
+    for function in functions {
+        let counted = function
+            .find("step()?")
+            .is_some_and(|at| acts.iter().all(|act| function.find(act).is_none_or(|it| at < it)));
+        let changes = acts.iter().any(|act| function.contains(act));
+        assert!(!changes || counted, "no step before `{}`", function.split('(').next().unwrap_or_default());
+    }
+}
+
 #[test]
 fn every_source_says_its_subject_first() {
     for (path, text) in sources() {

@@ -196,7 +196,7 @@ fn a_foreign_file_in_the_way_stops_everything() {
     assert_eq!(folder.snapshot("out"), before, "`east` is not written either");
     let run = folder.run(&["compile", "--check"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stdout.contains("changed    out/west/kustomization.yaml\n"), "{}", run.stdout);
+    assert!(run.stdout.contains("foreign    out/west/kustomization.yaml\n"), "{}", run.stdout);
 }
 
 #[test]
@@ -259,6 +259,7 @@ fn a_link_is_never_followed() {
         let before = (folder.snapshot("out"), folder.snapshot("elsewhere"));
         folder.run(&["compile"]).says(2, &[&format!("out/{path} is a symbolic link")]);
         folder.run(&["compile", "--check"]).says(2, &[&format!("out/{path} is a symbolic link")]);
+        folder.run(&["compile", "--force"]).says(2, &[&format!("out/{path} is a symbolic link")]);
         // Nor is it followed to remove what is left over.
         folder.write("topology.yaml", &TWO.replace("cart", "shop"));
         folder.run(&["compile"]).says(2, &[&format!("out/{path} is a symbolic link")]);

@@ -200,6 +200,7 @@ fn compare(order: &Order<'_>, lock: Option<&LockFile>) -> Result<Status, Failure
                 Difference::Missing => "missing",
                 Difference::Changed => "changed",
                 Difference::Edited => "edited",
+                Difference::Foreign => "foreign",
                 Difference::LineEnds => "line ends",
                 Difference::LeftOver => "left over",
                 Difference::CutOff => "cut off",

@@ -24,6 +24,8 @@ pub(crate) enum Difference {
     Changed,
     /// It has another text than the run gave it that wrote it.
     Edited,
+    /// It has another text, and no run wrote it.
+    Foreign,
     /// It has the line ends of Windows, and is the same otherwise.
     LineEnds,
     /// An earlier run wrote it, and the bundle has it no longer.
@@ -183,7 +185,7 @@ impl Changes {
                 Claim::Ours => (Difference::Changed, hash),
                 Claim::Foreign => {
                     self.obstacles.push(Obstacle::Foreign(path.to_owned()));
-                    (Difference::Changed, hash)
+                    (Difference::Foreign, hash)
                 }
                 Claim::Edited => (self.edited(folder, path, &file.text, hash, force)?, hash),
             },

@@ -54,9 +54,12 @@ impl Transaction {
     /// Moves a file to the place of another, which is at no time without a file.
     pub(super) fn replace(&mut self, staged: &Path, place: &Path) -> Result<(), Failure> {
         let aside = self.aside()?;
-        disk::link_or_copy(place, &aside).map_err(|error| Failure::io("replace", place, &error))?;
+        // Until the rename there is nothing to take back.
+        disk::link_or_copy(place, &aside)
+            .and_then(|()| disk::rename(staged, place))
+            .map_err(|error| Failure::io("replace", place, &error))?;
         self.steps.push(Step::Moved { from: place.to_owned(), to: aside });
-        disk::rename(staged, place).map_err(|error| Failure::io("replace", place, &error))
+        Ok(())
     }
 
     /// Takes a file away.
