@@ -188,6 +188,18 @@ fn the_readme_lists_every_code() {
     }
 }
 
+#[test]
+fn the_readme_lists_every_word_of_check() {
+    let readme = std::fs::read_to_string(support::root().join("README.md")).expect("there is a README");
+    let sources = sources();
+    let words = sources["bin/meshlatch/compile.rs"].split("Difference::").skip(1).filter_map(|it| it.split('"').nth(1));
+    let words: Vec<_> = words.chain(["waiting"]).collect();
+    assert!(words.len() > 8, "{words:?}");
+    for word in words {
+        assert!(readme.contains(&format!("\n| `{word}` | ")), "the README's words of `--check` lack `{word}`");
+    }
+}
+
 /// The part of the README's field reference in which the fields of a struct stand.
 const SECTIONS: [(&str, &str); 19] = [
     ("MeshSpec", "mesh"),

@@ -160,7 +160,7 @@ fn line_ends_of_windows_are_no_edit() {
     let run = folder.run(&["compile", "--check"]);
     run.says(
         1,
-        &["20 files have the line ends of Windows, in out/east and 1 more", "`.gitattributes`: `out/** -text`"],
+        &["20 files have the line ends of Windows, in out/east and 1 more", "`.gitattributes`, such as `out/** -text`"],
     );
     assert_eq!(run.stdout.matches("line ends  out/").count(), 20, "{}", run.stdout);
     assert!(!run.stdout.contains(".meshlatch"), "an inventory says the same: {}", run.stdout);

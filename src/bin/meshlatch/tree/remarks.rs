@@ -48,7 +48,7 @@ impl Remarks {
             let files = if count == 1 { "1 file has".to_owned() } else { format!("{count} files have") };
             note(
                 format!("{files} the line ends of Windows, in {folders}"),
-                "keep git from changing them by a line in `.gitattributes`: `out/** -text`",
+                "keep git from changing them by a line in `.gitattributes`, such as `out/** -text`",
             );
         }
     }
