@@ -25,6 +25,7 @@
 pub mod addresses;
 pub mod bundle;
 pub mod diag;
+pub mod follow;
 pub mod inputs;
 pub mod lock;
 pub mod migrate;

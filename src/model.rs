@@ -44,6 +44,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use indexmap::IndexMap;
 use serde::Serialize;
 
+pub(crate) use callers::gateway as ingress_identity;
 pub use scope::sidecars;
 
 use crate::addresses::Addresses;
@@ -724,7 +725,7 @@ fn file(service: &Service) -> String {
 }
 
 /// An identity as certificates and policies name it, without the scheme.
-fn identity(cluster: &Cluster, service: &Service) -> String {
+pub(crate) fn identity(cluster: &Cluster, service: &Service) -> String {
     format!("{}/ns/{}/sa/{}", cluster.trust_domain, service.namespace, service.service_account)
 }
 

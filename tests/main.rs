@@ -4,6 +4,7 @@
 mod cli;
 mod diagnostics;
 mod example;
+mod follow;
 mod golden;
 mod hostile;
 mod install;

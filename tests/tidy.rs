@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -24,6 +24,8 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("resources", &["bundle", "model", "syntax", "target", "topology", "yaml"]),
     // Mixes the bundles of before and after: it reads what was written, and knows no model.
     ("phases", &["bundle", "resources", "syntax", "yaml"]),
+    // Reads objects, and of a topology who calls whom and where the clusters are.
+    ("follow", &["model", "phases", "topology"]),
     // Compiles as a user would, and compares what comes out.
     ("migrate", &["bundle", "diag", "inputs", "model", "phases", "resources", "source", "syntax", "topology", "yaml"]),
     ("stats", &["bundle", "model", "topology"]),
