@@ -49,7 +49,7 @@ use diag::{Diagnostics, Reported};
 use inputs::Inputs;
 use lock::Lock;
 use model::{Lowered, Wait};
-use phases::Part;
+use phases::{Mixing, Part};
 use source::Source;
 use stats::Stats;
 use syntax::Phase;
@@ -159,7 +159,9 @@ impl Mesh {
         match (before.bundle(id), now) {
             (Outcome::Ready(before_it), Outcome::Ready(now)) => {
                 let part = self.part(before, way.service, id);
-                Outcome::Ready(phases::between(&before_it, now, way.phase, part, self.grows(before, way.service)))
+                let parts = move |_: &str| part;
+                let mixing = Mixing::of_move(way.phase, part, &parts, self.grows(before, way.service));
+                Outcome::Ready(phases::between(&before_it, now, &mixing))
             }
             (Outcome::Waiting(mut waits), Outcome::Waiting(more)) => {
                 waits.extend(more);

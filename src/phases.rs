@@ -14,8 +14,11 @@
 //!
 //! Within a phase the order of clusters is [`Part::rank`]'s. The way back is the same in reverse.
 
+use std::borrow::Cow;
+
 use indexmap::{IndexMap, IndexSet};
 use serde_yaml::Value;
+use similar::TextDiff;
 
 use crate::bundle::{Bundle, File};
 use crate::resources;
@@ -95,25 +98,50 @@ pub(crate) fn differing(before: &Bundle, after: &Bundle) -> [IndexMap<Id, Object
     })
 }
 
+/// What mixes the bundles of a cluster.
+pub(crate) struct Mixing<'a> {
+    /// How far it is.
+    pub(crate) phase: Phase,
+    /// The part that the cluster plays for the service that a file is about.
+    pub(crate) part: &'a dyn Fn(&str) -> Part,
+    /// Whether what installs is that of after already; what is for people is.
+    pub(crate) installed: bool,
+    /// Whether what is for people is that of after already.
+    pub(crate) told: bool,
+}
+
+impl<'a> Mixing<'a> {
+    /// While one service moves, every file is about that service.
+    pub(crate) fn of_move(phase: Phase, part: Part, parts: &'a dyn Fn(&str) -> Part, grows: bool) -> Self {
+        // What is not applied is for whoever knows more of the mesh.
+        let early = phase <= Phase::Open && matches!(part, Part::Calling | Part::Leaving);
+        Self { phase, part: parts, installed: grows && !early, told: !early }
+    }
+}
+
 /// The bundle of a cluster in a phase.
-pub(crate) fn between(before: &Bundle, after: Bundle, phase: Phase, part: Part, grows: bool) -> Bundle {
+pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bundle {
     let [old, new] = differing(before, &after);
-    if old.is_empty() && new.is_empty() {
+    if old.is_empty() && new.is_empty() && mixing.told {
         return after;
     }
+    let phase = mixing.phase;
     let mut files: IndexMap<String, Vec<String>> = IndexMap::new();
     let ids: IndexSet<&Id> = new.keys().chain(old.keys()).collect();
     for id in ids {
         let object = match (old.get(id), new.get(id)) {
             (None, Some(new)) => {
                 let is_first = before.get(&new.path).is_none();
-                comes(id, new, is_first, phase, part).then(|| new.clone())
+                let part = (mixing.part)(&new.path);
+                // What was not known here is called by nobody yet.
+                let is_new_name = part == Part::Calling && phase == Phase::Open && !is_known(before, id, new);
+                (is_new_name || comes(id, new, is_first, phase, part)).then(|| new.clone())
             }
             (Some(old), None) => {
                 let is_last = after.get(&old.path).is_none();
-                (!goes(id, old, is_last, phase, part)).then(|| old.clone())
+                (!goes(id, old, is_last, phase, (mixing.part)(&old.path))).then(|| old.clone())
             }
-            (Some(old), Some(new)) => Some(changed(id, old, new, phase, part)),
+            (Some(old), Some(new)) => Some(changed(id, old, new, phase, (mixing.part)(&new.path))),
             (None, None) => None,
         };
         if let Some(object) = object {
@@ -130,11 +158,34 @@ pub(crate) fn between(before: &Bundle, after: Bundle, phase: Phase, part: Part, 
     }
     // Folders are phases of their own, in the order of their names.
     applied.sort_by(|a, _, b, _| folder(a).cmp(folder(b)));
-    // What is not applied is for whoever knows more of the mesh.
-    let early = phase <= Phase::Open && matches!(part, Part::Calling | Part::Leaving);
-    let wider = if grows && !early { &after } else { before };
-    let words = if early { before } else { &after };
-    mixture(applied, wider, words)
+    let install = if mixing.installed { &after } else { before };
+    let words = if mixing.told { &after } else { before };
+    mixture(applied, install, words)
+}
+
+/// Whether a bundle knows a name that an object is about.
+fn is_known(bundle: &Bundle, id: &Id, object: &Object) -> bool {
+    let wanted = names(id, object);
+    let file = object.path.rsplit('/').next().unwrap_or_default();
+    let files = ["20-mesh", "40-apps"].map(|folder| format!("{folder}/{file}"));
+    let there = files.iter().filter_map(|path| Some(objects(path, bundle.get(path)?))).flatten();
+    wanted.is_empty() || there.into_iter().any(|(id, it)| names(&id, &it).iter().any(|it| wanted.contains(it)))
+}
+
+/// The names that an object of a host is about. Endpoints are those of the Service beside them.
+fn names<'a>(id: &'a Id, object: &'a Object) -> Vec<Cow<'a, str>> {
+    let spec = &object.value["spec"];
+    let hosts = || spec["hosts"].as_sequence().into_iter().flatten().filter_map(Value::as_str).map(Cow::Borrowed);
+    match id.0.as_str() {
+        "ServiceEntry" | "VirtualService" => hosts().collect(),
+        "DestinationRule" => spec["host"].as_str().map(Cow::Borrowed).into_iter().collect(),
+        "Service" => vec![format!("{}.{}.svc.cluster.local", id.2, id.1).into()],
+        "WorkloadEntry" => {
+            let service = id.2.split('.').next().unwrap_or_default();
+            vec![format!("{service}.{}.svc.cluster.local", id.1).into()]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn folder(path: &str) -> &str {
@@ -221,9 +272,8 @@ fn has_shares_beside(route: &Object, other: &Object) -> bool {
 
 /// An object that is not the same before and after.
 fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Object {
-    // The list of names that a DNS server knows: of two that differ by one service, the longer.
-    if new.path.starts_with("30-dns/") {
-        return if old.text.len() > new.text.len() { old.clone() } else { new.clone() };
+    if id.0 == "ConfigMap" && new.path.starts_with("30-dns/") {
+        return with_all_lines(old, new);
     }
     let early = phase <= Phase::Open;
     match (id.0.as_str(), part) {
@@ -245,6 +295,16 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         ("ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => widened(old, new),
         _ if early => old.clone(),
         _ => new.clone(),
+    }
+}
+
+/// The names that a DNS server knows, a line each: those of before and of after.
+fn with_all_lines(old: &Object, new: &Object) -> Object {
+    let text: String = TextDiff::from_lines(&old.text, &new.text).iter_all_changes().map(|it| it.value()).collect();
+    match serde_yaml::from_str(&text) {
+        Ok(value) => Object { path: new.path.clone(), text, value },
+        // They differ by more than lines of text.
+        Err(_) => new.clone(),
     }
 }
 
