@@ -29,7 +29,7 @@ use crate::{Mesh, Outcome};
 use site::Foreign;
 
 /// A call that pods of one cluster make.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Call {
     /// The key of the service that calls, or of the ingress.
     pub caller: Caller,
@@ -46,7 +46,7 @@ pub struct Call {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Caller {
     /// The pods of the service of this key.
     Service(String),
@@ -108,6 +108,20 @@ impl World {
             }
             None => {
                 self.sites.shift_remove(cluster);
+            }
+        }
+    }
+
+    /// Adds the clusters of another world, as they are `empty`, its gateways, and the pods that
+    /// somebody else deploys there.
+    pub(crate) fn join(&mut self, other: &Self, empty: impl Fn(&str) -> Site) {
+        self.places.add(&other.places);
+        for (name, site) in &other.sites {
+            match self.sites.get_mut(name) {
+                Some(own) => own.join(site),
+                None => {
+                    self.sites.insert(name.clone(), empty(name));
+                }
             }
         }
     }
@@ -221,6 +235,22 @@ fn service_of(service: &Service) -> Value {
 
 fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::Mapping(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
+}
+
+impl Caller {
+    /// Its key in the topology.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Service(key) | Self::Ingress(key) => key,
+        }
+    }
+
+    /// Whether it is the gateway that serves the outside.
+    #[must_use]
+    pub fn is_ingress(&self) -> bool {
+        matches!(self, Self::Ingress(_))
+    }
 }
 
 impl fmt::Display for Caller {

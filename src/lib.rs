@@ -24,6 +24,7 @@
 
 pub mod addresses;
 pub mod bundle;
+mod change;
 pub mod diag;
 pub mod follow;
 pub mod inputs;
@@ -32,6 +33,7 @@ pub mod migrate;
 pub mod model;
 mod phases;
 mod resources;
+pub mod rollout;
 pub mod source;
 pub mod stats;
 pub mod syntax;

@@ -15,9 +15,10 @@ use indexmap::IndexMap;
 use similar::TextDiff;
 
 use crate::bundle::Bundle;
+use crate::change::Change;
 use crate::diag::{Code, Diagnostics, Reported};
 use crate::inputs::Inputs;
-use crate::phases::{self, Id, Object, Part};
+use crate::phases::Part;
 use crate::resources;
 use crate::source::Source;
 use crate::syntax::{self, Document, Phase};
@@ -78,17 +79,14 @@ struct Step {
     /// What happens in it: the same, or the phase after which nothing was left to do.
     act: Option<Phase>,
     /// The clusters that change, in the order in which they are applied.
-    order: Vec<Change>,
+    order: Vec<Turn>,
 }
 
 /// What a step changes in a cluster.
-struct Change {
+struct Turn {
     cluster: ClusterId,
     part: Part,
-    old: IndexMap<Id, Object>,
-    new: IndexMap<Id, Object>,
-    /// Files that are not applied but install something, and changed.
-    by_hand: Vec<String>,
+    change: Change,
 }
 
 /// Writes the plan of a move.
@@ -176,7 +174,7 @@ fn steps(
                 continue;
             }
             let act = if phase.is_none() { last_act } else { phase };
-            let order = changes(previous, &state, &parts, act);
+            let order = turns(previous, &state, &parts, act);
             state.name = format!("{:02}-{}", steps.len() + 1, state.name);
             steps.push(Step { state, aim: to.aim.clone(), phase, act, order });
         }
@@ -208,46 +206,15 @@ fn compile_step(source: &Source, inputs: &Inputs, name: &str, text: String) -> R
 
 /// Whether two states have the same objects everywhere, and the same installation.
 fn same(a: &State, b: &State) -> bool {
-    a.bundles.iter().all(|(name, bundle)| {
-        let other = &b.bundles[name];
-        let [old, new] = phases::differing(bundle, other);
-        old.keys().len() == new.keys().len()
-            && old.iter().all(|(id, it)| new.get(id).is_some_and(|new| new.value == it.value))
-            && by_hand(bundle, other).is_empty()
-    })
+    a.bundles.iter().all(|(name, bundle)| Change::between(bundle, &b.bundles[name]).is_none())
 }
 
-/// Files that differ, are not applied, and install something.
-fn by_hand(old: &Bundle, new: &Bundle) -> Vec<String> {
-    let paths = new.files().chain(old.files()).filter(|(path, file)| !file.applied && path.contains('/'));
-    let mut paths: Vec<_> =
-        paths.map(|it| it.0).filter(|path| old.get(path) != new.get(path)).map(str::to_owned).collect();
-    paths.dedup();
-    paths
-}
-
-fn changes(previous: &State, state: &State, parts: &[Part], phase: Option<Phase>) -> Vec<Change> {
-    let mut order: Vec<Change> = state
-        .mesh
-        .clusters()
-        .filter_map(|(cluster, name)| {
-            let (old, new) = (&previous.bundles[name], &state.bundles[name]);
-            let by_hand = by_hand(old, new);
-            let [mut before, mut after] = phases::differing(old, new);
-            // What only moved to another file, or is spelled in another way, is no change.
-            let same: Vec<Id> = before
-                .iter()
-                .filter(|(id, it)| after.get(*id).is_some_and(|new| new.value == it.value))
-                .map(|it| it.0.clone())
-                .collect();
-            for id in same {
-                before.shift_remove(&id);
-                after.shift_remove(&id);
-            }
-            let changes = !before.is_empty() || !after.is_empty() || !by_hand.is_empty();
-            changes.then(|| Change { cluster, part: parts[cluster.0], old: before, new: after, by_hand })
-        })
-        .collect();
+fn turns(previous: &State, state: &State, parts: &[Part], phase: Option<Phase>) -> Vec<Turn> {
+    let turn = |(cluster, name): (ClusterId, &str)| {
+        let change = Change::between(&previous.bundles[name], &state.bundles[name])?;
+        Some(Turn { cluster, part: parts[cluster.0], change })
+    };
+    let mut order: Vec<_> = state.mesh.clusters().filter_map(turn).collect();
     order.sort_by_key(|it| it.part.rank(phase));
     order
 }

@@ -126,6 +126,8 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
         return after;
     }
     let phase = mixing.phase;
+    let starts =
+        |path: &str| new.iter().any(|(id, it)| id.0 == "Deployment" && !old.contains_key(id) && !is_of(it, path));
     let mut files: IndexMap<String, Vec<String>> = IndexMap::new();
     let ids: IndexSet<&Id> = new.keys().chain(old.keys()).collect();
     for id in ids {
@@ -134,12 +136,23 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
                 let is_first = before.get(&new.path).is_none();
                 let part = (mixing.part)(&new.path);
                 // What was not known here is called by nobody yet.
-                let is_new_name = part == Part::Calling && phase == Phase::Open && !is_known(before, id, new);
+                let calls = part == Part::Calling || part == Part::Leaving && id.0 == "ServiceEntry";
+                let is_new_name = calls && phase == Phase::Open && !is_known(before, id, new);
                 (is_new_name || comes(id, new, is_first, phase, part)).then(|| new.clone())
             }
             (Some(old), None) => {
                 let is_last = after.get(&old.path).is_none();
                 (!goes(id, old, is_last, phase, (mixing.part)(&old.path))).then(|| old.clone())
+            }
+            // Other pods that start here may call it as after, while its own still answer.
+            (Some(old), Some(new))
+                if phase <= Phase::Open
+                    && id.0 == "ServiceEntry"
+                    && is_own(old)
+                    && !is_own(new)
+                    && starts(&new.path) =>
+            {
+                Some(seen_as(old, new))
             }
             (Some(old), Some(new)) => Some(changed(id, old, new, phase, (mixing.part)(&new.path))),
             (None, None) => None,
@@ -296,6 +309,18 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         _ if early => old.clone(),
         _ => new.clone(),
     }
+}
+
+/// Whether an object is about the same service as a file.
+fn is_of(object: &Object, path: &str) -> bool {
+    object.path.rsplit('/').next() == path.rsplit('/').next()
+}
+
+/// An object that is seen by all who will see it, too.
+fn seen_as(old: &Object, new: &Object) -> Object {
+    let mut value = old.value.clone();
+    widen(&mut value, &new.value, &["spec", "exportTo"], None);
+    Object { path: new.path.clone(), text: yaml::to_string(&value), value }
 }
 
 /// The names that a DNS server knows, a line each: those of before and of after.

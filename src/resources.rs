@@ -16,6 +16,7 @@ mod namespaces;
 mod peer_authentication;
 mod plan;
 mod remote_gateways;
+mod rollout;
 mod routing;
 mod runbook;
 mod scope;
@@ -29,6 +30,7 @@ pub use template::shell_word;
 use crate::bundle::Bundle;
 use crate::model::ClusterModel;
 pub(crate) use plan::{PlanAction, PlanStep, PlanView, write as plan};
+pub(crate) use rollout::{RolloutStep, RolloutView, write as rollout};
 
 /// What writes the files of a bundle, in the order in which their objects are applied.
 const PHASES: [fn(&ClusterModel<'_>, &mut Bundle); 14] = [

@@ -13,6 +13,7 @@ mod lock;
 mod made;
 mod mesh;
 mod migrate;
+mod rollout;
 mod sample;
 mod schemas;
 mod stats;

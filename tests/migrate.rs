@@ -10,7 +10,7 @@
 //! - the text: comments, order and spelling stay, in every way to write a list;
 //! - what cannot be done is said.
 
-mod paths;
+pub(crate) mod paths;
 
 use meshlatch::diag::Diagnostics;
 use meshlatch::inputs::Inputs;

@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -26,8 +26,15 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("phases", &["bundle", "resources", "syntax", "yaml"]),
     // Reads objects, and of a topology who calls whom and where the clusters are.
     ("follow", &["model", "phases", "topology"]),
+    // What differs between two bundles, and what that takes.
+    ("change", &["bundle", "phases"]),
+    // Goes from one mesh to another, moment by moment.
+    ("rollout", &["bundle", "change", "follow", "model", "phases", "resources", "syntax", "topology", "yaml"]),
     // Compiles as a user would, and compares what comes out.
-    ("migrate", &["bundle", "diag", "inputs", "model", "phases", "resources", "source", "syntax", "topology", "yaml"]),
+    (
+        "migrate",
+        &["bundle", "change", "diag", "inputs", "model", "phases", "resources", "source", "syntax", "topology", "yaml"],
+    ),
     ("stats", &["bundle", "model", "topology"]),
     (
         "lib",

@@ -103,6 +103,13 @@ impl Site {
         self.objects.insert(id, value);
     }
 
+    /// An object is deleted, with its pods.
+    pub(crate) fn remove(&mut self, id: &Id) {
+        self.forget(id);
+        self.objects.remove(id);
+        self.ready.remove(id);
+    }
+
     fn forget(&mut self, id: &Id) {
         let Some(old) = self.objects.get(id).cloned() else { return };
         for host in about(id, &old) {
@@ -121,6 +128,34 @@ impl Site {
     /// All pods are ready.
     pub(crate) fn roll_out(&mut self) {
         self.ready = self.objects.keys().filter(|it| it.0 == "Deployment").cloned().collect();
+    }
+
+    pub(crate) fn get(&self, id: &Id) -> Option<&Arc<Value>> {
+        self.objects.get(id)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &Id> {
+        self.objects.keys()
+    }
+
+    /// Whether its ingress gateway leads calls of this ingress to a host.
+    pub(crate) fn leads_in(&self, ingress: &str, host: &str, port: u16) -> bool {
+        let routes = self.objects.iter().filter(|(id, _)| id.0 == "VirtualService" && id.2 == ingress);
+        let routes = routes.filter(|(_, it)| !list(it, &["spec", "gateways"]).is_empty());
+        let ways = routes.flat_map(|(_, it)| ["http", "tcp"].into_iter().flat_map(|kind| list(it, &["spec", kind])));
+        ways.flat_map(|it| list(it, &["route"])).any(|it| {
+            word(it, &["destination", "host"]) == host
+                && it["destination"]["port"]["number"].as_u64().is_none_or(|it| it == u64::from(port))
+        })
+    }
+
+    /// Pods that answer in either of two states.
+    pub(super) fn join(&mut self, other: &Self) {
+        for it in &other.foreign {
+            if !self.foreign.contains(it) {
+                self.foreign.push(it.clone());
+            }
+        }
     }
 
     /// The Service of this name, of the bundle or of somebody else.

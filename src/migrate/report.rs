@@ -1,9 +1,9 @@
 //! `PLAN.md`: what to do in each step, in which order, how to see that it worked, and the way back.
 
-use indexmap::IndexMap;
 use serde_yaml::Value;
 
-use super::{Change, Order, State, Step};
+use super::{Order, State, Step, Turn};
+use crate::change::{self, Change};
 use crate::phases::{Id, Object, Part};
 use crate::resources::{PlanAction, PlanStep, PlanView};
 use crate::syntax::Phase;
@@ -23,9 +23,10 @@ pub(super) fn view<'a>(order: &Order<'a>, by_weight: bool, now: &'a State, steps
             title: title(step),
             why: why(step.act),
             notes: notes(order, previous, step),
-            actions: step.order.iter().map(|it| action(&step.state, it)).collect(),
+            actions: step.order.iter().map(|it| action(&step.state, it, &it.change)).collect(),
             in_order: step.order.len() > 1 && !is_share(step),
-            reversed: step.order.iter().rev().map(|it| back(&step.state, it)).collect(),
+            // The same, from after to before: what goes, and what is replaced.
+            reversed: step.order.iter().rev().map(|it| action(&step.state, it, &it.change.turned())).collect(),
         })
         .collect();
     PlanView { service: order.service, from: order.from, to: order.to, by_weight, steps }
@@ -60,46 +61,25 @@ fn why(phase: Option<Phase>) -> &'static str {
 /// Whether only shares change, in which no cluster waits for another.
 fn is_share(step: &Step) -> bool {
     step.phase.is_none()
-        && step.order.iter().all(|it| it.old.keys().chain(it.new.keys()).all(|id| id.0 == "VirtualService"))
+        && step
+            .order
+            .iter()
+            .all(|it| it.change.old.keys().chain(it.change.new.keys()).all(|id| id.0 == "VirtualService"))
 }
 
-fn action<'a>(state: &'a State, change: &Change) -> PlanAction<'a> {
-    let cluster = state.mesh.topology.cluster(change.cluster);
-    let added = change.new.keys().filter(|it| !change.old.contains_key(*it));
-    let changed = change.new.keys().filter(|it| change.old.contains_key(*it));
-    // A namespace may hold more than this bundle's objects.
-    let removed = change.old.keys().filter(|it| !change.new.contains_key(*it) && it.0 != "Namespace");
-    let removed: Vec<&Id> = sorted(removed.collect());
+fn action<'a>(state: &'a State, turn: &Turn, change: &Change) -> PlanAction<'a> {
+    let cluster = state.mesh.topology.cluster(turn.cluster);
     PlanAction {
         cluster: &cluster.name,
         context: &cluster.context,
-        part: part(change.part),
-        added: list(added),
-        changed: list(changed),
-        removed: list(removed.iter().copied()),
+        part: part(turn.part),
+        added: change::list(change.added()),
+        changed: change::list(change.changed()),
+        removed: change::list(change.removed()),
         by_hand: change.by_hand.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "),
-        rollouts: rollouts(&change.old, &change.new),
-        deletions: removed.iter().map(|it| deletion(it, &change.old[*it])).collect(),
+        rollouts: change.rollouts(),
+        deletions: change.deletions(),
     }
-}
-
-/// The same, from after to before: what goes, and what is replaced.
-fn back<'a>(state: &'a State, change: &Change) -> PlanAction<'a> {
-    let turned = Change {
-        cluster: change.cluster,
-        part: change.part,
-        old: change.new.clone(),
-        new: change.old.clone(),
-        by_hand: Vec::new(),
-    };
-    PlanAction { added: String::new(), changed: String::new(), ..action(state, &turned) }
-}
-
-/// Pods go while routes still lead past them, what leads calls goes before what it needs.
-fn sorted(mut ids: Vec<&Id>) -> Vec<&Id> {
-    let first = ["Deployment", "VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
-    ids.sort_by_key(|id| first.iter().position(|it| *it == id.0).unwrap_or(first.len()));
-    ids
 }
 
 fn part(part: Part) -> &'static str {
@@ -111,37 +91,6 @@ fn part(part: Part) -> &'static str {
     }
 }
 
-fn list<'a>(ids: impl Iterator<Item = &'a Id>) -> String {
-    ids.map(|(kind, namespace, name)| match namespace.as_str() {
-        "" => format!("{kind} `{name}`"),
-        namespace => format!("{kind} `{namespace}/{name}`"),
-    })
-    .collect::<Vec<_>>()
-    .join(", ")
-}
-
-/// Deployments that start or are replaced: namespace and name.
-fn rollouts(old: &IndexMap<Id, Object>, new: &IndexMap<Id, Object>) -> Vec<[String; 2]> {
-    let changed = |(id, it): &(&Id, &Object)| old.get(*id).is_none_or(|old| old.value != it.value);
-    let deployments = new.iter().filter(|(id, _)| id.0 == "Deployment").filter(changed);
-    deployments.map(|(id, _)| [id.1.clone(), id.2.clone()]).collect()
-}
-
-/// As kubectl takes it: namespace, kind with its group and what it waits for, name. Two groups have a Gateway.
-fn deletion(id: &Id, object: &Object) -> [String; 3] {
-    let (kind, group) = (id.0.to_lowercase(), object.value["apiVersion"].as_str().unwrap_or_default());
-    // A policy is one of policies, a gateway one of gateways.
-    let stem = kind.strip_suffix('y').filter(|it| !it.ends_with(['a', 'e', 'o', 'u']));
-    let plural = stem.map_or_else(|| format!("{kind}s"), |it| format!("{it}ies"));
-    let kind = match group.split_once('/') {
-        Some((group, _)) if group.contains('.') => format!("{plural}.{group}"),
-        // Until its pods have ended, too: what is deleted next led past them.
-        _ if kind == "deployment" => format!("--cascade=foreground {kind}"),
-        _ => kind,
-    };
-    [id.1.clone(), kind, id.2.clone()]
-}
-
 /// What a person must know of a step beside its commands.
 fn notes(order: &Order<'_>, previous: &State, step: &Step) -> Vec<String> {
     let service = step.state.mesh.service(order.service);
@@ -149,8 +98,8 @@ fn notes(order: &Order<'_>, previous: &State, step: &Step) -> Vec<String> {
     if step.act == Some(Phase::Switch) {
         notes.extend(elsewhere(previous, step, service));
     }
-    for change in &step.order {
-        let name = &step.state.mesh.topology.cluster(change.cluster).name;
+    for Turn { cluster, change, .. } in &step.order {
+        let name = &step.state.mesh.topology.cluster(*cluster).name;
         let gone = |it: &(&Id, &Object)| !change.new.contains_key(it.0);
         if change.old.iter().filter(gone).any(|(_, it)| it.path.starts_with("50-ingress/")) {
             notes.push(format!(
@@ -170,8 +119,9 @@ fn notes(order: &Order<'_>, previous: &State, step: &Step) -> Vec<String> {
 }
 
 /// Which pods are replaced, and what they call then.
-fn restarts(state: &State, change: &Change) -> Vec<String> {
-    let cluster = &state.mesh.topology.cluster(change.cluster).name;
+fn restarts(state: &State, turn: &Turn) -> Vec<String> {
+    let cluster = &state.mesh.topology.cluster(turn.cluster).name;
+    let change = &turn.change;
     let deployments = change.new.iter().filter(|(id, _)| id.0 == "Deployment");
     deployments
         .filter_map(|(id, new)| {

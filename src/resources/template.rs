@@ -42,6 +42,8 @@ templates! {
     CacertsCommand = "cacerts.sh.j2";
     Runbook = "runbook.md.j2";
     Plan = "plan.md.j2";
+    PlanActions = "plan_actions.md.j2";
+    Rollout = "rollout.md.j2";
     RunbookTools = "runbook_tools.md.j2";
     RunbookInstall = "runbook_install.md.j2";
     RunbookRemove = "runbook_remove.md.j2";

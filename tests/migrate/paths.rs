@@ -14,10 +14,10 @@ type Tree = BTreeMap<String, String>;
 type Id = (String, String, String);
 
 /// The call that is watched: the service, and the variable in which its callers have the address.
-pub(super) struct Watched {
-    pub(super) name: &'static str,
-    pub(super) namespace: &'static str,
-    pub(super) variable: &'static str,
+pub(crate) struct Watched {
+    pub(crate) name: &'static str,
+    pub(crate) namespace: &'static str,
+    pub(crate) variable: &'static str,
 }
 
 /// What a cluster holds at a moment.
@@ -32,7 +32,7 @@ struct Cluster {
 
 /// All clusters at a moment.
 #[derive(Clone)]
-pub(super) struct World<'a> {
+pub(crate) struct World<'a> {
     watched: &'a Watched,
     gateways: BTreeMap<String, String>,
     networks: BTreeMap<String, String>,
@@ -57,9 +57,9 @@ fn id(object: &Value) -> Id {
 }
 
 /// The objects that `kubectl apply -k` applies, in its order, by cluster.
-pub(super) type Applied = BTreeMap<String, Vec<Value>>;
+pub(crate) type Applied = BTreeMap<String, Vec<Value>>;
 
-fn applied(tree: &Tree, cluster: &str) -> Vec<Value> {
+pub(crate) fn applied(tree: &Tree, cluster: &str) -> Vec<Value> {
     let kustomization: Value =
         serde_yaml::from_str(&tree[&format!("{cluster}/kustomization.yaml")]).expect("a kustomization is YAML");
     let files: Vec<_> = list(&kustomization, &["resources"]).into_iter().filter_map(Value::as_str).collect();
@@ -77,9 +77,14 @@ fn applied(tree: &Tree, cluster: &str) -> Vec<Value> {
 
 impl<'a> World<'a> {
     /// A mesh that was applied everywhere. Gateways by address, networks are called as clusters.
-    pub(super) fn settled(watched: &'a Watched, topology: &str, applied: &Applied) -> Self {
-        let topology: Value = serde_yaml::from_str(topology).expect("a topology is YAML");
-        let declared = topology["clusters"].as_mapping().expect("clusters are a map");
+    pub(crate) fn settled(watched: &'a Watched, topology: &str, applied: &Applied) -> Self {
+        Self::between(watched, [topology, topology], applied)
+    }
+
+    /// The same, with the gateways and clusters of what will be.
+    pub(crate) fn between(watched: &'a Watched, topologies: [&str; 2], applied: &Applied) -> Self {
+        let topologies = topologies.map(|it| serde_yaml::from_str::<Value>(it).expect("a topology is YAML"));
+        let declared = topologies.iter().flat_map(|it| it["clusters"].as_mapping().expect("clusters are a map"));
         let mut gateways = BTreeMap::new();
         let mut clusters = BTreeMap::new();
         let mut networks = BTreeMap::new();
@@ -94,7 +99,7 @@ impl<'a> World<'a> {
         }
         let mut world = Self { watched, gateways, networks, old_line, closed: BTreeSet::new(), clusters };
         for name in world.clusters.keys().cloned().collect::<Vec<_>>() {
-            for object in &applied[&name] {
+            for object in applied.get(&name).into_iter().flatten() {
                 world.put(&name, object.clone());
             }
             world.roll_out(&name);
@@ -135,7 +140,7 @@ impl<'a> World<'a> {
 
     /// Applies a bundle object by object, waits for its pods, deletes what went, and looks for the
     /// path of every call after each of these. Gives the first moment at which one has none.
-    pub(super) fn apply(&mut self, cluster: &str, applied: &Applied, backwards: bool) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, cluster: &str, applied: &Applied, backwards: bool) -> Result<(), String> {
         let new = &applied[cluster];
         let keep: BTreeSet<Id> = new.iter().map(id).collect();
         let serves =
@@ -173,7 +178,7 @@ impl<'a> World<'a> {
     }
 
     /// Whether every call has a path, and every endpoint that it may reach answers.
-    pub(super) fn look(&self) -> Result<(), String> {
+    pub(crate) fn look(&self) -> Result<(), String> {
         for (name, cluster) in &self.clusters {
             for (caller, addresses) in &cluster.addresses {
                 for address in addresses {
@@ -405,7 +410,7 @@ fn address(deployment: &Value, variable: &str) -> Option<String> {
 }
 
 /// What the topology of each step of a plan is compiled to.
-pub(super) fn steps(plan: &meshlatch::migrate::Plan) -> Vec<Applied> {
+pub(crate) fn steps(plan: &meshlatch::migrate::Plan) -> Vec<Applied> {
     let topology = |name: &str| plan.files.get(&format!("{name}/topology.yaml")).expect("a step has its topology");
     let of = |name: &str| {
         let mesh = support::compile(topology(name));

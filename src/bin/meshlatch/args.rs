@@ -36,6 +36,14 @@ pub(crate) enum Command {
     /// which says what is applied where, in which order, and the way back.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Find the order in which the clusters take a changed topology, so that no call is ever without a path.
+    ///
+    /// Every declared call is followed through each object that is applied, replaced and deleted. Where
+    /// the bundles cannot simply be applied one cluster after the other, steps lie between, whose bundles
+    /// answer the old way and the new one. A call that no order spares is named, with the place where it
+    /// ends; then the exit code is 1.
+    #[command(after_help = ROLLOUT_EXAMPLES)]
+    Rollout(RolloutArgs),
     /// Count the objects of each cluster, and about how many clusters its Envoys hold.
     #[command(after_help = STATS_EXAMPLES)]
     Stats(StatsArgs),
@@ -159,6 +167,52 @@ pub(crate) struct MigrateArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RolloutArgs {
+    /// The topology that the clusters run now.
+    pub(crate) old: PathBuf,
+
+    /// The topology that they are to run.
+    #[arg(default_value = "topology.yaml")]
+    pub(crate) new: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) addresses: AddressArgs,
+
+    /// Write the bundles of a step into this folder.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The step that is meant, such as 01-prepare.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) step: Option<String>,
+
+    /// Write over files of the bundles that were edited by hand, and remove them.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+
+    /// What to print.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = RolloutFormat::Text)]
+    pub(crate) format: RolloutFormat,
+
+    /// What the Application or Kustomization of a cluster is called.
+    #[arg(long, value_name = "NAME", default_value = "{cluster}")]
+    pub(crate) name: String,
+}
+
+/// How a roll-out is printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RolloutFormat {
+    /// The plan, as Markdown, with the commands of each step.
+    Text,
+    /// The plan, as JSON.
+    Json,
+    /// The order of one step as sync waves of Argo CD's Applications, to be merged into them.
+    ArgoCd,
+    /// The order of one step as `dependsOn` of Flux's Kustomizations, to be merged into them.
+    Flux,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
@@ -210,6 +264,13 @@ pub(crate) struct TopologyArgs {
     #[arg(default_value = "topology.yaml")]
     pub(crate) topology: PathBuf,
 
+    #[command(flatten)]
+    pub(crate) addresses: AddressArgs,
+}
+
+/// Addresses that a topology cannot know.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AddressArgs {
     /// The address of a cluster's gateway, or of CLUSTER.dns: as such, or as @FILE with the JSON of
     /// the Service.
     #[arg(long, value_name = "NAME=ADDRESS|NAME=@FILE", value_parser = address)]
@@ -297,6 +358,15 @@ Examples:
       meshlatch migrate cart --from east --to west --steps 0,10,100 -o moves/cart
   Do a step
       meshlatch compile moves/cart/01-start-prepare/topology.yaml -o out";
+
+const ROLLOUT_EXAMPLES: &str = "\
+Examples:
+  Read the plan
+      meshlatch rollout before.yaml topology.yaml
+  Write the bundles of a step into out/, to commit and apply them
+      meshlatch rollout before.yaml topology.yaml --step 01-prepare -o out
+  The order of that step's clusters for Argo CD's Applications mesh-CLUSTER
+      meshlatch rollout before.yaml topology.yaml --step 01-prepare --format argo-cd --name 'mesh-{cluster}'";
 
 const STATS_EXAMPLES: &str = "\
 Examples:

@@ -96,7 +96,7 @@ pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
 fn compiled(args: &TopologyArgs, kept: bool) -> Result<Option<Compiled>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(args)?;
-    let mut inputs = input::addresses(args, &mut diags)?;
+    let mut inputs = input::addresses(&args.addresses, &mut diags)?;
     let lock = LockFile::beside(&args.topology)?;
     let lock = lock.filter(|it| kept || it.as_ref().map_or(true, LockFile::exists));
     // Beside a broken lock the topology's own mistakes are told, too.
@@ -148,7 +148,8 @@ fn print_stream(mesh: &Mesh, clusters: &[(ClusterId, &str)]) -> Result<Status, F
     }
 }
 
-fn write(order: &Order<'_>, lock: Option<&(&LockFile, String)>) -> Result<Status, Failure> {
+/// Writes the tree and the lock, and says what became of each cluster.
+pub(crate) fn write(order: &Order<'_>, lock: Option<&(&LockFile, String)>) -> Result<Status, Failure> {
     // First the lock: a tree has no address that nobody keeps.
     let clusters =
         tree::write(order, |transaction| lock.map_or(Ok(()), |(lock, to)| lock.replace_with(transaction, to)))?;

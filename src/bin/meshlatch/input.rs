@@ -9,12 +9,12 @@ use meshlatch::diag::Diagnostics;
 use meshlatch::inputs::Inputs;
 use meshlatch::syntax;
 
-use crate::args::{AddressValue, TopologyArgs};
+use crate::args::{AddressArgs, AddressValue, TopologyArgs};
 use crate::failure::Failure;
 
 /// The bytes of the topology; one more than allowed if it is too large.
 pub(crate) fn topology(args: &TopologyArgs) -> Result<Vec<u8>, Failure> {
-    let stdin = std::iter::once(&args.topology).chain(files(args)).filter(|it| is_stdin(it)).count();
+    let stdin = std::iter::once(&args.topology).chain(files(&args.addresses)).filter(|it| is_stdin(it)).count();
     if stdin > 1 {
         return Err(Failure::new("standard input can be read only once").help("give all but one as files"));
     }
@@ -28,7 +28,7 @@ pub(crate) fn topology(args: &TopologyArgs) -> Result<Vec<u8>, Failure> {
 }
 
 /// The addresses: those of files first, for what stands on the command line has the last word.
-pub(crate) fn addresses(args: &TopologyArgs, diags: &mut Diagnostics) -> Result<Inputs, Failure> {
+pub(crate) fn addresses(args: &AddressArgs, diags: &mut Diagnostics) -> Result<Inputs, Failure> {
     let mut inputs = Inputs::default();
     for path in &args.addresses {
         inputs.merge_file(&name(path), &text(path)?, diags);
@@ -47,7 +47,7 @@ pub(crate) fn name(path: &Path) -> String {
     if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() }
 }
 
-fn files(args: &TopologyArgs) -> impl Iterator<Item = &std::path::PathBuf> {
+fn files(args: &AddressArgs) -> impl Iterator<Item = &std::path::PathBuf> {
     let named = args.address.iter().filter_map(|it| match &it.value {
         AddressValue::File(path) => Some(path),
         AddressValue::Text(_) => None,

@@ -15,6 +15,7 @@ mod input;
 mod inventory;
 mod lock_file;
 mod migrate;
+mod rollout;
 mod stats;
 mod terminal;
 mod tree;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Check(args) => compile::check(args),
         Command::Lock(LockCommand::Prune(args)) => lock_file::prune(args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Rollout(args) => rollout::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Certs(args) => certs::run(args),
         Command::Explain { code } => explain::run(code.as_deref()),

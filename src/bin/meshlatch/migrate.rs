@@ -35,7 +35,7 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<Status, Failure> {
 fn plan(args: &MigrateArgs) -> Result<Option<Plan>, Failure> {
     let mut diags = Diagnostics::new();
     let bytes = input::topology(&args.topology)?;
-    let mut inputs = input::addresses(&args.topology, &mut diags)?;
+    let mut inputs = input::addresses(&args.topology.addresses, &mut diags)?;
     match LockFile::beside(&args.topology.topology)? {
         Some(Ok(lock)) => inputs.lock = Some(lock.said().clone()),
         Some(Err(())) => return Ok(None),

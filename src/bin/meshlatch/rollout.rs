@@ -1,0 +1,91 @@
+//! `meshlatch rollout`: the order in which clusters take a changed topology, as text, as a folder, or
+//! as the bundles of one step.
+
+use std::path::Path;
+
+use meshlatch::rollout::{self, Delivery, Rollout, Step};
+use meshlatch::topology::ClusterId;
+use meshlatch::{Outcome, diag};
+
+use crate::args::{RolloutArgs, RolloutFormat, TopologyArgs};
+use crate::failure::Failure;
+use crate::tree::Order;
+use crate::{Status, compile, terminal};
+
+/// Prints the plan, or writes a step of it.
+pub(crate) fn run(args: &RolloutArgs) -> Result<Status, Failure> {
+    let mesh = |topology: &Path| {
+        compile::mesh(&TopologyArgs { topology: topology.to_owned(), addresses: args.addresses.clone() })
+    };
+    let (old, new) = (mesh(&args.old)?, mesh(&args.new)?);
+    let (Some(old), Some(new)) = (old, new) else { return Ok(Status::Wrong) };
+    let rollout = rollout::plan(&old, &new).map_err(|waits| {
+        let what: Vec<_> = waits.iter().map(|it| it.what.as_str()).collect();
+        let give: Vec<_> = waits.iter().map(|it| it.give.as_str()).collect();
+        Failure::new(format!("the way cannot be found yet: it waits for {}", what.join(" and ")))
+            .help(format!("once known: `{}`", give.join(" ")))
+    })?;
+    let step = args.step.as_deref().map(|name| find(&rollout, name)).transpose()?;
+    if let (Some(folder), Some(step)) = (&args.output, step) {
+        return write(step, folder, args.force);
+    }
+    if args.output.is_some() {
+        return Err(Failure::new("`-o` writes the bundles of one step, and none is named").help(choose(&rollout)));
+    }
+    let text = match args.format {
+        RolloutFormat::Text => rollout.text(&command(args)),
+        RolloutFormat::Json => rollout.json(),
+        RolloutFormat::ArgoCd => delivered(&rollout, step, Delivery::ArgoCd, &args.name)?,
+        RolloutFormat::Flux => delivered(&rollout, step, Delivery::Flux, &args.name)?,
+    };
+    terminal::print(&text)?;
+    Ok(if rollout.is_gapless() { Status::Well } else { Status::Wrong })
+}
+
+/// What writes the bundles of a step, but for which.
+fn command(args: &RolloutArgs) -> String {
+    let words = [&args.old, &args.new].map(|it| meshlatch::shell_word(&it.display().to_string()).into_owned());
+    format!("meshlatch rollout {}", words.join(" "))
+}
+
+/// Each step is a commit of its own, and has its own order.
+fn delivered(rollout: &Rollout, step: Option<&Step>, delivery: Delivery, name: &str) -> Result<String, Failure> {
+    let step = match (step, rollout.steps()) {
+        (Some(step), _) | (None, [step]) => step,
+        (None, []) => return Ok(String::new()),
+        (None, _) => {
+            return Err(Failure::new("each step has an order of its own, and none is named").help(choose(rollout)));
+        }
+    };
+    Ok(step.delivery(delivery, &|cluster| name.replace("{cluster}", cluster)))
+}
+
+fn find<'a>(rollout: &'a Rollout, name: &str) -> Result<&'a Step, Failure> {
+    let found = rollout.steps().iter().find(|it| it.name == name);
+    found.ok_or_else(|| {
+        let failure = Failure::new(format!("there is no step `{}`", name.escape_debug()));
+        match diag::nearest(name, rollout.steps().iter().map(|it| it.name.as_str())) {
+            Some(near) => failure.help(format!("a step with a similar name exists: `{near}`")),
+            None => failure.help(choose(rollout)),
+        }
+    })
+}
+
+fn choose(rollout: &Rollout) -> String {
+    let names: Vec<_> = rollout.steps().iter().map(|it| format!("`--step {}`", it.name)).collect();
+    if names.is_empty() { "nothing changes, and there are no steps".to_owned() } else { names.join(", ") }
+}
+
+/// Writes the bundles of a step into the folder of bundles.
+fn write(step: &Step, folder: &Path, force: bool) -> Result<Status, Failure> {
+    let bundles: Vec<_> = step.bundles.iter().filter(|(_, it)| it.files().next().is_some()).collect();
+    let clusters: Vec<_> = bundles.iter().enumerate().map(|(index, it)| (ClusterId(index), it.0.as_str())).collect();
+    let order = Order {
+        bundle: &|id: ClusterId| Outcome::Ready(bundles[id.0].1.clone()),
+        folder,
+        clusters: &clusters,
+        whole: true,
+        force,
+    };
+    compile::write(&order, None)
+}

@@ -1,0 +1,109 @@
+//! `Change`: what happens in a cluster when one bundle is applied in place of another.
+
+use indexmap::IndexMap;
+
+use crate::bundle::Bundle;
+use crate::phases::{self, Id, Object};
+
+/// The objects and files that are not the same.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// Objects as they are, those that go too.
+    pub(crate) old: IndexMap<Id, Object>,
+    /// Objects as they will be, those that come too.
+    pub(crate) new: IndexMap<Id, Object>,
+    /// Files that are not applied but install something, and changed.
+    pub(crate) by_hand: Vec<String>,
+}
+
+impl Change {
+    /// What differs; `None` if nothing does. What only moved to another file, or is spelled in another
+    /// way, is no change.
+    pub(crate) fn between(old: &Bundle, new: &Bundle) -> Option<Self> {
+        let by_hand = by_hand(old, new);
+        let [mut before, mut after] = phases::differing(old, new);
+        let same: Vec<Id> = before
+            .iter()
+            .filter(|(id, it)| after.get(*id).is_some_and(|new| new.value == it.value))
+            .map(|it| it.0.clone())
+            .collect();
+        for id in same {
+            before.shift_remove(&id);
+            after.shift_remove(&id);
+        }
+        let changes = !before.is_empty() || !after.is_empty() || !by_hand.is_empty();
+        changes.then_some(Self { old: before, new: after, by_hand })
+    }
+
+    /// Objects that come.
+    pub(crate) fn added(&self) -> impl Iterator<Item = &Id> {
+        self.new.keys().filter(|it| !self.old.contains_key(*it))
+    }
+
+    /// Objects that change.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Id> {
+        self.new.keys().filter(|it| self.old.contains_key(*it))
+    }
+
+    /// Objects that go, in the order in which they are deleted. A namespace may hold more than this
+    /// bundle's objects.
+    pub(crate) fn removed(&self) -> Vec<&Id> {
+        in_order(self.old.keys().filter(|it| !self.new.contains_key(*it) && it.0 != "Namespace").collect())
+    }
+
+    /// Deployments that start or are replaced: namespace and name.
+    pub(crate) fn rollouts(&self) -> Vec<[String; 2]> {
+        let deployments = self.new.keys().filter(|id| id.0 == "Deployment");
+        deployments.map(|id| [id.1.clone(), id.2.clone()]).collect()
+    }
+
+    /// What goes, as kubectl takes it: namespace, kind with its group and what it waits for, name.
+    pub(crate) fn deletions(&self) -> Vec<[String; 3]> {
+        self.removed().into_iter().map(|it| deletion(it, &self.old[it])).collect()
+    }
+
+    /// The same, from after to before.
+    pub(crate) fn turned(&self) -> Self {
+        Self { old: self.new.clone(), new: self.old.clone(), by_hand: Vec::new() }
+    }
+}
+
+/// Files that differ, are not applied, and install something.
+fn by_hand(old: &Bundle, new: &Bundle) -> Vec<String> {
+    let paths = new.files().chain(old.files()).filter(|(path, file)| !file.applied && path.contains('/'));
+    let mut paths: Vec<_> =
+        paths.map(|it| it.0).filter(|path| old.get(path) != new.get(path)).map(str::to_owned).collect();
+    paths.dedup();
+    paths
+}
+
+/// Pods go while routes still lead past them, what leads calls goes before what it needs.
+pub(crate) fn in_order(mut ids: Vec<&Id>) -> Vec<&Id> {
+    let first = ["Deployment", "VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
+    ids.sort_by_key(|id| first.iter().position(|it| *it == id.0).unwrap_or(first.len()));
+    ids
+}
+
+/// Two groups have a Gateway.
+fn deletion(id: &Id, object: &Object) -> [String; 3] {
+    let (kind, group) = (id.0.to_lowercase(), object.value["apiVersion"].as_str().unwrap_or_default());
+    // A policy is one of policies, a gateway one of gateways.
+    let stem = kind.strip_suffix('y').filter(|it| !it.ends_with(['a', 'e', 'o', 'u']));
+    let plural = stem.map_or_else(|| format!("{kind}s"), |it| format!("{it}ies"));
+    let kind = match group.split_once('/') {
+        Some((group, _)) if group.contains('.') => format!("{plural}.{group}"),
+        // Until its pods have ended, too: what is deleted next led past them.
+        _ if kind == "deployment" => format!("--cascade=foreground {kind}"),
+        _ => kind,
+    };
+    [id.1.clone(), kind, id.2.clone()]
+}
+
+/// Objects, for people.
+pub(crate) fn list<'a>(ids: impl IntoIterator<Item = &'a Id>) -> String {
+    let name = |(kind, namespace, name): &Id| match namespace.as_str() {
+        "" => format!("{kind} `{name}`"),
+        namespace => format!("{kind} `{namespace}/{name}`"),
+    };
+    ids.into_iter().map(name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,227 @@
+//! `rollout`: in which order the clusters take what a changed topology says, so that no declared
+//! call is ever without a path, and what to remove only afterwards.
+//!
+//! First the bundles of after are tried as they are, cluster by cluster. Where that would cut a
+//! call, what changes is mixed in [`phases`], as for a service that moves: what answers comes before
+//! what leads there, and goes after it. Every order that is given was followed call by call, through
+//! each object that is applied and each that is deleted ([`moments`]). What no order can spare is
+//! said: which call, where it ends, and why.
+
+mod conditions;
+mod moments;
+mod report;
+
+use indexmap::{IndexMap, IndexSet};
+
+use crate::bundle::Bundle;
+use crate::change::Change;
+use crate::follow::{Break, Call, World};
+use crate::model::Wait;
+use crate::phases::{self, Mixing, Part};
+use crate::syntax::Phase;
+use crate::topology::{Cluster, Topology};
+use crate::{Mesh, Outcome};
+use moments::Walk;
+
+pub use report::Delivery;
+
+/// The way from one mesh to another.
+#[derive(Debug)]
+pub struct Rollout {
+    steps: Vec<Step>,
+    interruptions: Vec<Interruption>,
+    conditions: Vec<String>,
+}
+
+/// A step: bundles of clusters, and the order in which they are applied.
+#[derive(Debug)]
+pub struct Step {
+    /// `01-prepare`.
+    pub name: String,
+    /// How far it leads; `None` is the end.
+    phase: Option<Phase>,
+    /// What is in the folder of bundles, by cluster.
+    pub bundles: IndexMap<String, Bundle>,
+    /// The clusters that change, in their order.
+    turns: Vec<Turn>,
+}
+
+/// What a step changes in a cluster.
+#[derive(Debug)]
+struct Turn {
+    cluster: String,
+    context: String,
+    change: Change,
+}
+
+/// A call that has no path for a while, whatever the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Interruption {
+    /// The step in which it begins.
+    step: String,
+    /// The cluster whose turn it is.
+    turn: String,
+    /// The cluster of the caller.
+    cluster: String,
+    call: Call,
+    at: Break,
+}
+
+/// One mesh and what it is compiled to.
+struct State<'a> {
+    mesh: &'a Mesh,
+    bundles: IndexMap<String, Bundle>,
+    world: World,
+}
+
+impl<'a> State<'a> {
+    fn of(mesh: &'a Mesh) -> Result<Self, Vec<Wait>> {
+        let world = World::of(mesh)?;
+        let ready = |(id, name): (_, &str)| match mesh.bundle(id) {
+            Outcome::Ready(bundle) => Some((name.to_owned(), bundle)),
+            Outcome::Waiting(_) => None,
+        };
+        Ok(Self { mesh, bundles: mesh.clusters().filter_map(ready).collect(), world })
+    }
+
+    fn topology(&self) -> &'a Topology {
+        &self.mesh.topology
+    }
+
+    fn cluster(&self, name: &str) -> Option<&'a Cluster> {
+        self.topology().clusters.iter().find(|it| it.name == name)
+    }
+}
+
+/// Finds the way from one mesh to another.
+///
+/// # Errors
+/// When clusters of either wait for an address; says for which.
+pub fn plan(old: &Mesh, new: &Mesh) -> Result<Rollout, Vec<Wait>> {
+    let (old, new) = (State::of(old)?, State::of(new)?);
+    let clusters: IndexSet<&str> = new.bundles.keys().chain(old.bundles.keys()).map(String::as_str).collect();
+    let conditions = conditions::of(&old, &new);
+    let direct = ordered(&old, &new, &clusters, &[None]);
+    let best = if direct.1.is_empty() {
+        direct
+    } else {
+        let phases = [Phase::Prepare, Phase::Open, Phase::Switch, Phase::Release].map(Some);
+        let stepwise = ordered(&old, &new, &clusters, &[&phases[..], &[None]].concat());
+        // More steps must spare something.
+        if stepwise.1.len() < direct.1.len() { stepwise } else { direct }
+    };
+    Ok(Rollout { steps: best.0, interruptions: best.1, conditions })
+}
+
+/// The steps of these phases, each in the order that cuts the fewest calls, and those that it cuts.
+fn ordered(
+    old: &State<'_>,
+    new: &State<'_>,
+    clusters: &IndexSet<&str>,
+    phases: &[Option<Phase>],
+) -> (Vec<Step>, Vec<Interruption>) {
+    let mut walk = Walk::new(old, new);
+    let mut steps: Vec<Step> = Vec::new();
+    for phase in phases {
+        let bundles: IndexMap<_, _> = clusters
+            .iter()
+            .map(|it| ((*it).to_owned(), phase.map_or_else(|| last(new, it), |phase| mixed(old, new, it, phase))))
+            .collect();
+        let before = |cluster: &str| match steps.last() {
+            Some(step) => step.bundles[cluster].clone(),
+            None => last(old, cluster),
+        };
+        let turn = |it: &&str| {
+            let change = Change::between(&before(it), &bundles[*it])?;
+            let cluster = new.cluster(it).or_else(|| old.cluster(it))?;
+            Some(Turn { cluster: (*it).to_owned(), context: cluster.context.clone(), change })
+        };
+        let mut turns: Vec<Turn> = clusters.iter().filter_map(turn).collect();
+        if turns.is_empty() {
+            continue;
+        }
+        turns.sort_by_key(|it| rank(old, new, it, *phase));
+        let name = format!("{:02}-{}", steps.len() + 1, name(*phase));
+        let turns = walk.order(&name, *phase, turns, &bundles);
+        steps.push(Step { name, phase: *phase, bundles, turns });
+    }
+    (steps, walk.interruptions())
+}
+
+/// The bundle of a cluster; empty if the mesh does not have it.
+fn last(state: &State<'_>, cluster: &str) -> Bundle {
+    state.bundles.get(cluster).cloned().unwrap_or_default()
+}
+
+fn mixed(old: &State<'_>, new: &State<'_>, cluster: &str, phase: Phase) -> Bundle {
+    let part = |path: &str| part(old, new, cluster, path);
+    // Nobody installs the old in a cluster that is new, or the new in one that goes.
+    let is_new = !old.bundles.contains_key(cluster);
+    let late = is_new || phase >= Phase::Switch && new.bundles.contains_key(cluster);
+    let mixing = Mixing { phase, part: &part, installed: late, told: late };
+    phases::between(&last(old, cluster), last(new, cluster), &mixing)
+}
+
+/// The part that a cluster plays for the service that a file is about. What is about none has to do with
+/// all. The first that calls a service comes to the cluster with what leads there, and the last goes with it.
+fn part(old: &State<'_>, new: &State<'_>, cluster: &str, path: &str) -> Part {
+    let runs = |state: &State<'_>| subject(state.topology(), path).map(|it| runs_in(state.topology(), it, cluster));
+    let has = |state: &State<'_>| state.bundles.get(cluster).is_some_and(|it| it.get(path).is_some());
+    match (runs(old), runs(new)) {
+        (None, None) | (Some(true), Some(true)) => Part::Staying,
+        (None | Some(false), Some(true)) => Part::Joining,
+        (Some(true), None | Some(false)) => Part::Leaving,
+        _ if !has(old) => Part::Joining,
+        _ if !has(new) => Part::Leaving,
+        _ => Part::Calling,
+    }
+}
+
+/// The service that a file is about, by its index.
+fn subject(topology: &Topology, path: &str) -> Option<usize> {
+    let (folder, file) = path.split_once('/')?;
+    let stem = file.strip_suffix(".yaml")?;
+    match folder {
+        "20-mesh" | "40-apps" => {
+            let (name, namespace) = stem.split_once('.')?;
+            topology.services.iter().position(|it| it.name == name && it.namespace == namespace)
+        }
+        "50-ingress" => topology.ingresses.iter().find(|it| it.name == stem).map(|it| it.service.0),
+        _ => None,
+    }
+}
+
+fn runs_in(topology: &Topology, service: usize, cluster: &str) -> bool {
+    topology.services[service].placement.iter().any(|it| topology.cluster(*it).name == cluster)
+}
+
+/// Where a cluster stands in a phase, before its calls are followed: by what it does first.
+fn rank(old: &State<'_>, new: &State<'_>, turn: &Turn, phase: Option<Phase>) -> u8 {
+    let objects = turn.change.new.values().chain(turn.change.old.values());
+    let parts = objects.map(|it| part(old, new, &turn.cluster, &it.path).rank(phase));
+    parts.min().unwrap_or_default()
+}
+
+fn name(phase: Option<Phase>) -> &'static str {
+    match phase {
+        Some(Phase::Prepare) => "prepare",
+        Some(Phase::Open) => "open",
+        Some(Phase::Switch) => "switch",
+        Some(Phase::Release) => "release",
+        None => "finish",
+    }
+}
+
+impl Rollout {
+    /// The steps, in order; none if nothing changes.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether every declared call has a path at every moment.
+    #[must_use]
+    pub fn is_gapless(&self) -> bool {
+        self.interruptions.is_empty()
+    }
+}

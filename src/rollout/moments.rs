@@ -1,0 +1,358 @@
+//! `Walk`: every moment of a roll-out, with the calls that pods make at it.
+//!
+//! Objects of a bundle arrive one by one, in the order of the kustomization or, as `kubectl apply -k`
+//! sends them, those of Kubernetes itself before those of Istio; then pods are replaced, old ones
+//! beside new ones; then what is left over is deleted, in one order or the other. After each of these
+//! every call that may be concerned is followed, and at the end of a turn every call there is.
+//!
+//! Pods of a bundle call what their Deployment says. Of pods that come from elsewhere nobody sees
+//! when they change: they call as before until *switch* has been applied, may call either way until
+//! the next step, and call as after from then on. The plan asks for that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_yaml::Value;
+
+use super::{Interruption, State, Turn};
+use crate::bundle::Bundle;
+use crate::change;
+use crate::follow::{Break, Call, Site, World};
+use crate::phases::{self, Id};
+use crate::syntax::Phase;
+use crate::topology::Service;
+
+/// Which topology pods know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    Old,
+    New,
+}
+
+type Ages = BTreeSet<Age>;
+
+/// A call and the cluster of its caller.
+type Made = (String, Call);
+
+/// Both meshes, and the world between them.
+pub(super) struct Walk<'a> {
+    old: &'a State<'a>,
+    new: &'a State<'a>,
+    world: World,
+    /// What the pods of a Deployment know that is another one before and after, by its cluster.
+    pods: BTreeMap<String, BTreeMap<Id, Ages>>,
+    /// What pods know that nobody is seen to replace, by cluster.
+    told: BTreeMap<String, Ages>,
+    calls: Vec<Candidate<'a>>,
+    interrupted: IndexMap<Made, Interruption>,
+}
+
+/// A call that is made at some moments.
+struct Candidate<'a> {
+    cluster: &'a str,
+    call: &'a Call,
+    /// Which topology has it.
+    age: Age,
+    /// The files, without folder, of who is called and of who calls.
+    files: [String; 2],
+    /// Whether one of them is not the same in some cluster.
+    touched: bool,
+    /// Who makes it.
+    pods: Pods,
+}
+
+/// Who makes a call.
+enum Pods {
+    /// Those of a Deployment that is another one before and after.
+    Of(Id),
+    /// Those that nobody is seen to replace.
+    Told,
+    /// The gateway that serves the outside.
+    Ingress,
+}
+
+/// Objects as they are applied, one after the other.
+type Objects = Vec<(Id, Arc<Value>)>;
+
+/// Which calls are followed.
+#[derive(Clone, Copy)]
+enum Scope<'a> {
+    All,
+    /// Those that have to do with what changes.
+    Touched,
+    /// Those that have to do with what is in this file.
+    Of(&'a str),
+}
+
+impl<'a> Scope<'a> {
+    /// What is about no service is about all.
+    fn of(path: &'a str) -> Self {
+        match path.rsplit_once('/') {
+            Some(("20-mesh" | "40-apps", file)) if file.matches('.').count() > 1 => Self::Of(file),
+            _ => Self::Touched,
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(old: &'a State<'a>, new: &'a State<'a>) -> Self {
+        let mut world = old.world.clone();
+        world.join(&new.world, |name| {
+            let id = new.mesh.clusters().find(|it| it.1 == name).map(|it| it.0);
+            Site::empty(new.mesh, id.expect("it is a cluster of the mesh"))
+        });
+        let touched = touched(old, new);
+        let calls = [(old, Age::Old), (new, Age::New)].map(|(state, age)| candidates(state, age, [old, new], &touched));
+        let mut walk = Self {
+            calls: calls.into_iter().flatten().collect(),
+            told: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            interrupted: IndexMap::new(),
+            old,
+            new,
+            world,
+        };
+        for cluster in walk.world.clusters().map(str::to_owned).collect::<Vec<_>>() {
+            let ids: Vec<Id> = walk.world.sites[&cluster].ids().filter(|it| it.0 == "Deployment").cloned().collect();
+            let pods = ids.into_iter().map(|id| (id, Ages::from([Age::Old])));
+            walk.pods.insert(cluster.clone(), pods.collect());
+            walk.told.insert(cluster, Ages::from([Age::Old]));
+        }
+        walk
+    }
+
+    /// Applies the turns of a step in the order that cuts the fewest calls, and gives that order. Of
+    /// two that are alike the first comes first.
+    pub(super) fn order(
+        &mut self,
+        step: &str,
+        phase: Option<Phase>,
+        mut turns: Vec<Turn>,
+        bundles: &IndexMap<String, Bundle>,
+    ) -> Vec<Turn> {
+        if phase.is_none_or(|it| it == Phase::Release) && self.is_told() {
+            // Whoever deploys them has told the pods by now.
+            self.told.values_mut().for_each(|it| *it = Ages::from([Age::New]));
+        }
+        let direct = phase.is_none() && !self.is_told();
+        let mut ordered = Vec::new();
+        while !turns.is_empty() {
+            let mut best: Option<(usize, BTreeMap<Made, Break>)> = None;
+            for (index, turn) in turns.iter().enumerate() {
+                let cut = self.attempt(turn, phase, direct, bundles);
+                if best.as_ref().is_none_or(|it| cut.len() < it.1.len()) {
+                    best = Some((index, cut));
+                }
+                if best.as_ref().is_some_and(|it| it.1.is_empty()) {
+                    break;
+                }
+            }
+            let Some((index, cut)) = best else { break };
+            let turn = turns.remove(index);
+            for ((cluster, call), at) in cut {
+                let interruption = Interruption {
+                    step: step.to_owned(),
+                    turn: turn.cluster.clone(),
+                    cluster: cluster.clone(),
+                    call: call.clone(),
+                    at,
+                };
+                self.interrupted.entry((cluster, call)).or_insert(interruption);
+            }
+            self.settle(&turn, phase, direct, bundles);
+            ordered.push(turn);
+        }
+        ordered
+    }
+
+    pub(super) fn interruptions(self) -> Vec<Interruption> {
+        self.interrupted.into_values().collect()
+    }
+
+    /// Whether pods from elsewhere have been told, somewhere.
+    fn is_told(&self) -> bool {
+        self.told.values().any(|it| it.contains(&Age::New))
+    }
+
+    /// The calls that are cut if it is the turn of a cluster now.
+    fn attempt(
+        &mut self,
+        turn: &Turn,
+        phase: Option<Phase>,
+        direct: bool,
+        bundles: &IndexMap<String, Bundle>,
+    ) -> BTreeMap<Made, Break> {
+        let saved = (self.world.sites[&turn.cluster].clone(), self.pods.clone(), self.told.clone());
+        let objects = objects(&bundles[&turn.cluster], turn);
+        let mut own_first = objects.clone();
+        own_first.sort_by_key(|it| it.1["apiVersion"].as_str().is_some_and(|it| it.contains(".istio.io/")));
+        let mut orders = vec![objects.clone(), own_first];
+        if direct {
+            // Nothing says which of them is there first.
+            orders.push(objects.into_iter().rev().collect());
+        }
+        orders.dedup();
+        let gone = turn.change.removed().len();
+        let mut cut = BTreeMap::new();
+        for order in orders {
+            for backwards in [false, true].into_iter().take(gone.clamp(1, 2)) {
+                self.apply(turn, phase, direct, &order, backwards, &mut cut);
+                self.world.sites.insert(turn.cluster.clone(), saved.0.clone());
+                self.pods.clone_from(&saved.1);
+                self.told.clone_from(&saved.2);
+            }
+        }
+        // Who was cut before is told of before.
+        cut.retain(|made, _| !self.interrupted.contains_key(made));
+        cut
+    }
+
+    fn settle(&mut self, turn: &Turn, phase: Option<Phase>, direct: bool, bundles: &IndexMap<String, Bundle>) {
+        let objects = objects(&bundles[&turn.cluster], turn);
+        self.apply(turn, phase, direct, &objects, false, &mut BTreeMap::new());
+    }
+
+    /// A turn, moment by moment.
+    fn apply(
+        &mut self,
+        turn: &Turn,
+        phase: Option<Phase>,
+        direct: bool,
+        objects: &Objects,
+        backwards: bool,
+        cut: &mut BTreeMap<Made, Break>,
+    ) {
+        let cluster = &turn.cluster;
+        for (id, value) in objects {
+            self.put(cluster, id, value);
+            self.look(cut, Scope::of(&turn.change.new[id].path));
+        }
+        if phase == Some(Phase::Switch) || direct {
+            // From here on they may be told.
+            self.told.insert(cluster.clone(), Ages::from([Age::Old, Age::New]));
+            self.look(cut, Scope::Touched);
+        }
+        self.roll_out(cluster);
+        self.look(cut, Scope::Touched);
+        if direct {
+            self.told.insert(cluster.clone(), Ages::from([Age::New]));
+        }
+        let mut gone: Vec<&Id> = change::in_order(turn.change.removed());
+        // Who prunes does so in an order of his own.
+        if backwards {
+            gone.reverse();
+        }
+        for id in gone {
+            self.remove(cluster, id);
+            self.look(cut, Scope::of(&turn.change.old[id].path));
+        }
+        self.look(cut, Scope::All);
+    }
+
+    fn put(&mut self, cluster: &str, id: &Id, value: &Arc<Value>) {
+        if id.0 == "Deployment" {
+            let is_new = self.new.world.sites.get(cluster).and_then(|it| it.get(id)) == Some(value);
+            let is_old = self.old.world.sites.get(cluster).and_then(|it| it.get(id)) == Some(value);
+            let ages = self.pods.entry(cluster.to_owned()).or_default().entry(id.clone()).or_default();
+            ages.extend(is_new.then_some(Age::New));
+            ages.extend(is_old.then_some(Age::Old));
+        }
+        self.site(cluster).put(id.clone(), value.clone());
+    }
+
+    fn remove(&mut self, cluster: &str, id: &Id) {
+        self.pods.entry(cluster.to_owned()).or_default().remove(id);
+        self.site(cluster).remove(id);
+    }
+
+    /// Pods of what was applied are ready, and those of before have ended.
+    fn roll_out(&mut self, cluster: &str) {
+        self.site(cluster).roll_out();
+        let new = self.new.world.sites.get(cluster);
+        for (id, ages) in self.pods.entry(cluster.to_owned()).or_default() {
+            let is_new = new.and_then(|it| it.get(id)) == self.world.sites[cluster].get(id);
+            if is_new {
+                *ages = Ages::from([Age::New]);
+            }
+        }
+    }
+
+    fn site(&mut self, cluster: &str) -> &mut Site {
+        self.world.sites.get_mut(cluster).expect("clusters of both meshes are in the world")
+    }
+
+    /// Follows the calls that pods make now.
+    fn look(&self, cut: &mut BTreeMap<Made, Break>, scope: Scope<'_>) {
+        let within = |it: &&Candidate<'_>| match scope {
+            Scope::All => true,
+            Scope::Touched => it.touched,
+            Scope::Of(file) => it.files.iter().any(|it| it == file),
+        };
+        for it in self.calls.iter().filter(within).filter(|it| self.is_made(it)) {
+            if let Err(at) = self.world.follow(it.cluster, it.call) {
+                cut.entry((it.cluster.to_owned(), it.call.clone())).or_insert(at);
+            }
+        }
+    }
+
+    fn is_made(&self, it: &Candidate<'_>) -> bool {
+        match &it.pods {
+            Pods::Ingress => self.world.sites[it.cluster].leads_in(it.call.caller.key(), &it.call.host, it.call.port),
+            Pods::Told => self.told[it.cluster].contains(&it.age),
+            Pods::Of(id) => {
+                self.pods.get(it.cluster).and_then(|it| it.get(id)).is_some_and(|ages| ages.contains(&it.age))
+            }
+        }
+    }
+}
+
+/// The calls of a mesh, and who makes them.
+fn candidates<'a>(
+    state: &'a State<'a>,
+    age: Age,
+    both: [&State<'_>; 2],
+    touched: &BTreeSet<String>,
+) -> Vec<Candidate<'a>> {
+    let services: BTreeMap<&str, &Service> = state.topology().services.iter().map(|it| (it.key.as_str(), it)).collect();
+    let file = |key: &str| services.get(key).map(|it| format!("{}.{}.yaml", it.name, it.namespace)).unwrap_or_default();
+    let mut candidates = Vec::new();
+    for cluster in state.world.clusters() {
+        for call in state.world.calls(cluster) {
+            let key = call.caller.key();
+            let (pods, caller) = match services.get(key).filter(|_| !call.caller.is_ingress()) {
+                None => (Pods::Ingress, String::new()),
+                Some(service) => {
+                    let id: Id = ("Deployment".to_owned(), service.namespace.clone(), service.name.clone());
+                    let [old, new] = both.map(|it| it.world.sites.get(cluster).and_then(|it| it.get(&id)));
+                    // Nothing of the bundle tells pods whose Deployment stays as it is.
+                    (if old == new { Pods::Told } else { Pods::Of(id) }, file(key))
+                }
+            };
+            let files = [file(&call.callee), caller];
+            let touched = files.iter().any(|it| touched.contains(it));
+            candidates.push(Candidate { cluster, call, age, files, touched, pods });
+        }
+    }
+    candidates
+}
+
+/// The objects of a bundle that are not there yet, in its order.
+fn objects(bundle: &Bundle, turn: &Turn) -> Objects {
+    let paths: BTreeSet<&str> = turn.change.new.values().map(|it| it.path.as_str()).collect();
+    let files = bundle.files().filter(|(path, _)| paths.contains(path));
+    let objects = files.flat_map(|(path, file)| phases::objects(path, &file.text));
+    objects.filter(|(id, _)| turn.change.new.contains_key(id)).map(|(id, it)| (id, Arc::new(it.value))).collect()
+}
+
+/// The files, without folder, that are not the same in some cluster.
+fn touched(old: &State<'_>, new: &State<'_>) -> BTreeSet<String> {
+    let mut touched = BTreeSet::new();
+    for (cluster, bundle) in old.bundles.iter().chain(&new.bundles) {
+        let other = if new.bundles.get(cluster).is_some_and(|it| std::ptr::eq(it, bundle)) { old } else { new };
+        let other = other.bundles.get(cluster);
+        let files = bundle.files().filter(|(path, file)| other.and_then(|it| it.get(path)) != Some(&file.text));
+        touched.extend(files.filter_map(|(path, _)| Some(path.split_once('/')?.1.to_owned())));
+    }
+    touched
+}

@@ -1,0 +1,229 @@
+//! What a roll-out says: as text for people, as JSON, and for Argo CD and Flux.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Interruption, Rollout, Step, Turn};
+use crate::change;
+use crate::phases::Id;
+use crate::resources::{self, PlanAction, RolloutStep, RolloutView};
+use crate::syntax::Phase;
+use crate::yaml;
+
+/// What applies the bundles, cluster by cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// `sync-wave` of an Application for each cluster.
+    ArgoCd,
+    /// `dependsOn` of a Kustomization for each cluster.
+    Flux,
+}
+
+impl Rollout {
+    /// The plan as Markdown; `command` is what writes the bundles of a step, but for which step.
+    #[must_use]
+    pub fn text(&self, command: &str) -> String {
+        let steps = self.steps.iter().enumerate().map(|(index, step)| RolloutStep {
+            number: index + 1,
+            name: &step.name,
+            title: title(step.phase, self.steps.len()),
+            why: why(step.phase, self.steps.len()),
+            notes: notes(step),
+            actions: step.turns.iter().map(action).collect(),
+        });
+        resources::rollout(&RolloutView {
+            command,
+            conditions: &self.conditions,
+            interruptions: self.interruptions.iter().map(ToString::to_string).collect(),
+            steps: steps.collect(),
+        })
+    }
+
+    /// The plan as JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let steps: Vec<_> = self
+            .steps
+            .iter()
+            .map(|step| {
+                let turns: Vec<_> = step.turns.iter().map(turn).collect();
+                json!({ "name": step.name, "clusters": turns, "notes": notes(step) })
+            })
+            .collect();
+        let interruptions: Vec<_> = self.interruptions.iter().map(interruption).collect();
+        let whole = json!({ "steps": steps, "interruptions": interruptions, "conditions": self.conditions });
+        serde_json::to_string_pretty(&whole).expect("it is maps, lists and text") + "\n"
+    }
+}
+
+impl Step {
+    /// The order of this step's clusters for what delivers them: a document for each, to be merged into
+    /// the object that delivers the cluster. `name` gives the name of that object.
+    #[must_use]
+    pub fn delivery(&self, delivery: Delivery, name: &dyn Fn(&str) -> String) -> String {
+        let mut documents = Vec::new();
+        let mut previous: Option<String> = None;
+        for (index, turn) in self.turns.iter().enumerate() {
+            let own = name(&turn.cluster);
+            documents.push(match delivery {
+                Delivery::ArgoCd => yaml::to_string(&Document {
+                    api_version: "argoproj.io/v1alpha1",
+                    kind: "Application",
+                    metadata: Metadata { name: own.clone(), annotations: Some(Wave { wave: (index + 1).to_string() }) },
+                    spec: None,
+                }),
+                Delivery::Flux => yaml::to_string(&Document {
+                    api_version: "kustomize.toolkit.fluxcd.io/v1",
+                    kind: "Kustomization",
+                    metadata: Metadata { name: own.clone(), annotations: None },
+                    spec: Some(Dependencies {
+                        depends_on: previous.iter().map(|name| Dependency { name: name.clone() }).collect(),
+                        wait: true,
+                    }),
+                }),
+            });
+            previous = Some(own);
+        }
+        documents.join("---\n")
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<Dependencies>,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Wave>,
+}
+
+#[derive(Serialize)]
+struct Wave {
+    #[serde(rename = "argocd.argoproj.io/sync-wave")]
+    wave: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependencies {
+    depends_on: Vec<Dependency>,
+    wait: bool,
+}
+
+#[derive(Serialize)]
+struct Dependency {
+    name: String,
+}
+
+fn title(phase: Option<Phase>, steps: usize) -> &'static str {
+    match phase {
+        Some(Phase::Prepare) => "Prepare the way",
+        Some(Phase::Open) => "New pods start",
+        Some(Phase::Switch) => "Callers change over",
+        Some(Phase::Release) => "The old way is left",
+        None if steps == 1 => "Every cluster takes its bundle",
+        None => "What is left over goes",
+    }
+}
+
+fn why(phase: Option<Phase>, steps: usize) -> &'static str {
+    match phase {
+        Some(Phase::Prepare) => {
+            "Gateways and policies let in what they did and what they will, and what will answer is known. Nobody is led \
+             another way yet."
+        }
+        Some(Phase::Open) => "New pods start, and names are known that nobody calls yet.",
+        Some(Phase::Switch) => {
+            "Callers call the new way. What the old way needs is still there, for pods that still have the old address."
+        }
+        Some(Phase::Release) => "What led callers the old way goes. What answered there stays until the next step.",
+        None if steps == 1 => "In this order no cluster calls what is not there yet, or not there any more.",
+        None => "From here on each bundle is that of the new topology alone.",
+    }
+}
+
+/// What a person must know of a step beside its commands.
+fn notes(step: &Step) -> Vec<String> {
+    let mut notes = Vec::new();
+    for turn in &step.turns {
+        let gone = turn.change.old.iter().filter(|(id, _)| !turn.change.new.contains_key(*id));
+        for (id, object) in gone {
+            if id.0 == "Namespace" {
+                notes.push(format!(
+                    "The namespace `{}` of `{}` is no longer in its bundle. What prunes would delete it with all that is in it: \
+                     keep it (`argocd.argoproj.io/sync-options: Prune=false`) until it is empty.",
+                    id.2, turn.cluster
+                ));
+            } else if id.0 == "VirtualService" && object.path.starts_with("50-ingress/") {
+                notes.push(format!(
+                    "Before this step nobody outside may be led to the ingress gateway of `{}` for `{}` any longer: change the \
+                     public DNS name, and wait until its old answers have run out.",
+                    turn.cluster, id.2
+                ));
+            }
+        }
+    }
+    notes
+}
+
+fn action(turn: &Turn) -> PlanAction<'_> {
+    let change = &turn.change;
+    PlanAction {
+        cluster: &turn.cluster,
+        context: &turn.context,
+        part: "",
+        added: change::list(change.added()),
+        changed: change::list(change.changed()),
+        removed: change::list(change.removed()),
+        by_hand: change.by_hand.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "),
+        rollouts: change.rollouts(),
+        deletions: change.deletions(),
+    }
+}
+
+fn turn(turn: &Turn) -> serde_json::Value {
+    let list = |ids: Vec<&Id>| -> Vec<_> {
+        ids.into_iter().map(|it| json!({ "kind": it.0, "namespace": it.1, "name": it.2 })).collect()
+    };
+    let change = &turn.change;
+    let named = |[namespace, name]: [String; 2]| json!({ "namespace": namespace, "name": name });
+    json!({
+        "cluster": turn.cluster,
+        "context": turn.context,
+        "byHand": change.by_hand,
+        "added": list(change.added().collect()),
+        "changed": list(change.changed().collect()),
+        "removed": list(change.removed()),
+        "waitFor": change.rollouts().into_iter().map(named).collect::<Vec<_>>(),
+    })
+}
+
+fn interruption(it: &Interruption) -> serde_json::Value {
+    json!({
+        "step": it.step,
+        "turn": it.turn,
+        "cluster": it.cluster,
+        "caller": it.call.caller.key(),
+        "ingress": it.call.caller.is_ingress(),
+        "callee": it.call.callee,
+        "host": it.call.host,
+        "port": it.call.port,
+        "where": it.at.cluster,
+        "why": it.at.why,
+    })
+}
+
+impl std::fmt::Display for Interruption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { step, turn, cluster, call, at } = self;
+        write!(f, "In `{cluster}` {call}. It is cut in `{step}`, when it is the turn of `{turn}`: {at}.")
+    }
+}
