@@ -137,7 +137,7 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
                 let part = (mixing.part)(&new.path);
                 // What was not known here is called by nobody yet.
                 let calls = part == Part::Calling || part == Part::Leaving && id.0 == "ServiceEntry";
-                let is_new_name = calls && phase == Phase::Open && !is_known(before, id, new);
+                let is_new_name = calls && phase <= Phase::Open && !is_known(before, id, new);
                 (is_new_name || comes(id, new, is_first, phase, part)).then(|| new.clone())
             }
             (Some(old), None) => {
