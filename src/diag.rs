@@ -104,12 +104,20 @@ impl Diagnostics {
                 (look(item, &mut said), said)
             })
             .collect();
-        let keep = |(result, said): (R, Self)| {
-            self.list.extend(said.list);
-            self.allowed.extend(said.allowed);
-            result
-        };
-        looked.into_iter().map(keep).collect()
+        looked.into_iter().map(|(result, said)| self.keep(result, said)).collect()
+    }
+
+    /// Looks at something that stops at its own errors, and not at those of others.
+    pub fn apart<R>(&mut self, look: impl FnOnce(&mut Self) -> R) -> R {
+        let mut said = Self::new();
+        let result = look(&mut said);
+        self.keep(result, said)
+    }
+
+    fn keep<R>(&mut self, result: R, said: Self) -> R {
+        self.list.extend(said.list);
+        self.allowed.extend(said.allowed);
+        result
     }
 
     /// `Err` if an error was reported so far.

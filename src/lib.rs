@@ -8,7 +8,7 @@
 //!                                         ClusterModel --render--> Bundle
 //! ```
 //!
-//! - [`syntax::parse`] knows YAML, not meaning.
+//! - [`syntax::parse`] knows YAML, not meaning; from here on, several files are one document.
 //! - [`topology::resolve`] knows meaning, not Istio's YAML.
 //! - [`addresses::allocate`] gives every host that is called from afar its virtual IP.
 //! - [`model::lower`] takes one cluster's point of view and decides everything.

@@ -1,6 +1,6 @@
 //! `migrate`: the steps by which a service moves from one cluster to another.
 //!
-//! A step is a topology: the user's own text with the smallest edit. From each placement to the
+//! A step is a topology: the user's own files with the smallest edit. From each placement to the
 //! next lead up to four steps more, whose topology says `moving` and how far ([`crate::phases`]).
 //! A step that would change nothing is left out, and the order of the clusters in each is that in
 //! which no declared call is without a path at any moment.
@@ -59,7 +59,7 @@ pub struct PlannedStep {
 struct State {
     name: String,
     mesh: Mesh,
-    text: String,
+    source: Source,
     bundles: IndexMap<String, Bundle>,
 }
 
@@ -95,7 +95,7 @@ pub fn plan(source: &Source, inputs: &Inputs, order: &Order<'_>, mut diags: Diag
     let Ok(mesh) = crate::compile(source, inputs, &mut diags) else { return (None, whole(diags)) };
     let Ok(document) = syntax::parse(source, &mut Diagnostics::new()) else { return (None, whole(diags)) };
     let Ok(route) = order::route(&mesh, &document, order, &mut diags) else { return (None, whole(diags)) };
-    let now = match state("00-now".to_owned(), source.text().to_owned(), mesh) {
+    let now = match state("00-now".to_owned(), source.clone(), mesh) {
         Ok(now) => now,
         Err(waits) => {
             pending(&waits, &mut diags);
@@ -113,7 +113,7 @@ pub fn plan(source: &Source, inputs: &Inputs, order: &Order<'_>, mut diags: Diag
 }
 
 /// The bundles of every cluster, or what they wait for.
-fn state(name: String, text: String, mesh: Mesh) -> Result<State, Vec<crate::model::Wait>> {
+fn state(name: String, source: Source, mesh: Mesh) -> Result<State, Vec<crate::model::Wait>> {
     let mut bundles = IndexMap::new();
     let mut waits = Vec::new();
     for (id, cluster) in mesh.clusters() {
@@ -124,7 +124,7 @@ fn state(name: String, text: String, mesh: Mesh) -> Result<State, Vec<crate::mod
             Outcome::Waiting(more) => waits.extend(more),
         }
     }
-    if waits.is_empty() { Ok(State { name, mesh, text, bundles }) } else { Err(waits) }
+    if waits.is_empty() { Ok(State { name, mesh, source, bundles }) } else { Err(waits) }
 }
 
 fn pending(waits: &[crate::model::Wait], diags: &mut Diagnostics) {
@@ -151,8 +151,8 @@ fn steps(
         let [from, to] = pair else { continue };
         let make = |phase: Option<Phase>, diags: &mut Diagnostics| {
             let moving = phase.map(|phase| (from, phase));
-            let text = edit::place(source, document, order.service, to, moving, diags).map_err(|_| None)?;
-            compile_step(source, inputs, &slug(to, phase), text).map_err(Some)
+            let source = edit::place(source, document, order.service, to, moving, diags).map_err(|_| None)?;
+            compile_step(&source, inputs, &slug(to, phase)).map_err(Some)
         };
         // All of a step's phases are made, then those that change nothing are dropped.
         let last = make(None, diags)?;
@@ -189,19 +189,40 @@ fn slug(placement: &Placement, phase: Option<Phase>) -> String {
     }
 }
 
-fn compile_step(source: &Source, inputs: &Inputs, name: &str, text: String) -> Result<State, Box<Told>> {
-    let file = source.name().rsplit('/').next().unwrap_or_default();
-    let source = Source::new(format!("{name}/{file}"), text.clone());
+fn compile_step(edited: &Source, inputs: &Inputs, name: &str) -> Result<State, Box<Told>> {
+    let mut source = Source::default();
+    for (path, file) in paths(edited).into_iter().zip(edited.files()) {
+        source.push(format!("{name}/{path}"), edited.slice(file.span).to_owned());
+    }
     let mut diags = Diagnostics::new();
     let Ok(mesh) = crate::compile(&source, inputs, &mut diags) else {
         let message = format!("the step `{name}` of the move has errors; they are told of its own topology");
         diags.error(Code::BrokenStep, message).help("mend what they say, then ask for the plan again");
         return Err(Box::new(Told { source, diags }));
     };
-    state(name.to_owned(), text, mesh).map_err(|waits| {
+    state(name.to_owned(), source.clone(), mesh).map_err(|waits| {
         pending(&waits, &mut diags);
         Box::new(Told { source, diags })
     })
+}
+
+/// Where the files of a topology lie in the folder of a step, so that `topology.yaml` is all of them: the
+/// others in `topology.d`, in the same order.
+fn paths(source: &Source) -> Vec<String> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
+    let name = |path: &str| -> String {
+        let name: String = path.rsplit(['/', '\\']).next().unwrap_or_default().chars().map(plain).collect();
+        name.trim_start_matches('.').to_owned()
+    };
+    let mut names: Vec<_> = source.files().skip(1).map(|it| name(it.name)).collect();
+    let kept = names.is_sorted_by(|a, b| a < b) && names.iter().all(|it| it.ends_with(".yaml") || it.ends_with(".yml"));
+    if !kept {
+        let width = names.len().to_string().len();
+        let stem = |it: &str| it.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned();
+        names = (1..).zip(&names).map(|(number, it)| format!("{number:0width$}-{}.yaml", stem(it))).collect();
+    }
+    let others = names.into_iter().map(|it| format!("topology.d/{it}"));
+    std::iter::once("topology.yaml".to_owned()).chain(others).collect()
 }
 
 /// Whether two states have the same objects everywhere, and the same installation.
@@ -225,7 +246,9 @@ fn files(order: &Order<'_>, by_weight: bool, locked: bool, now: &State, steps: &
     let text = resources::plan(&report::view(order, by_weight, now, steps));
     files.keep("PLAN.md", text.clone());
     let mut keep = |state: &State| {
-        files.keep(format!("{}/topology.yaml", state.name), state.text.clone());
+        for (path, file) in paths(&state.source).into_iter().zip(state.source.files()) {
+            files.keep(format!("{}/{path}", state.name), state.source.slice(file.span).to_owned());
+        }
         // The same addresses in every step.
         if locked && !state.mesh.lock().is_empty() {
             files.keep(format!("{}/topology.lock", state.name), state.mesh.lock().to_string());

@@ -1,28 +1,77 @@
-//! `Source`: a file that was read, and places in it.
+//! `Source`: the files that were read, and places in them.
+//!
+//! The texts of all files stand one behind the other in one text, with an end of line between two
+//! of them that belongs to neither. So a [`Span`] is two numbers, whatever file it lies in, and the
+//! order of spans is that of files, then of lines; [`Source::file`] says whose it is.
 
 use std::ops::Range;
 
-/// The text of one input file and the name to call it by in messages.
-#[derive(Debug, Clone)]
+/// The texts of the input files and the names to call them by in messages.
+#[derive(Debug, Clone, Default)]
 pub struct Source {
-    name: String,
+    names: Vec<String>,
+    /// Where each file starts and ends in the text.
+    spans: Vec<Span>,
     text: String,
 }
 
+/// One file of a [`Source`].
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// What the user calls it: a path, or `<stdin>`.
+    pub name: &'a str,
+    /// All of its bytes.
+    pub span: Span,
+}
+
 impl Source {
-    /// A source of this name; `text` is the whole file, without a byte order mark.
+    /// A source of one file; `text` is the whole of it, without a byte order mark.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        let mut source = Self::default();
+        source.push(name.into(), text.into());
+        source
     }
 
-    /// What the user calls the file: a path, or `<stdin>`.
+    /// Adds a file behind the others; gives the place of its text.
+    pub fn push(&mut self, name: String, text: String) -> Span {
+        let start = self.next_start();
+        if self.names.is_empty() {
+            self.text = text;
+        } else {
+            self.text.push('\n');
+            self.text.push_str(&text);
+        }
+        let span = Span::new(start, self.text.len());
+        self.names.push(name);
+        self.spans.push(span);
+        span
+    }
+
+    /// Where the next file will start.
+    fn next_start(&self) -> usize {
+        self.spans.last().map_or(0, |last| last.end + 1)
+    }
+
+    /// What the user calls the first file.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.names.first().map_or("", String::as_str)
     }
 
-    /// The whole text.
+    /// The files, in order.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = File<'_>> {
+        self.names.iter().zip(&self.spans).map(|(name, span)| File { name, span: *span })
+    }
+
+    /// The file in which a span starts.
+    #[must_use]
+    pub fn file(&self, span: Span) -> File<'_> {
+        let index = self.spans.partition_point(|it| it.start <= span.start).saturating_sub(1);
+        self.files().nth(index).unwrap_or(File { name: "", span: Span::default() })
+    }
+
+    /// The texts of all files.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -34,10 +83,10 @@ impl Source {
         self.text.get(span.range()).unwrap_or("")
     }
 
-    /// Line and column of a span's start, both counted from 1; columns count characters.
+    /// Line and column of a span's start in its file, both counted from 1; columns count characters.
     #[must_use]
     pub fn line_column(&self, span: Span) -> (usize, usize) {
-        let before = self.text.get(..span.start).unwrap_or(&self.text);
+        let before = self.text.get(self.file(span).span.start..span.start).unwrap_or(&self.text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         (1 + before.bytes().filter(|&b| b == b'\n').count(), 1 + before[line_start..].chars().count())
     }

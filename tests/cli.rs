@@ -4,6 +4,7 @@
 mod certs;
 mod edited;
 mod faults;
+mod files;
 mod halfway;
 mod input;
 mod inventory;

@@ -1,8 +1,8 @@
 //! Diagnostics: every code has a fixture that shows it and an explanation whose examples hold.
 //!
 //! A fixture is `<code>_<name>[_<face>].yaml`; beside it stand what the binary says of it (`.snap`)
-//! and, if need be, what the command line adds (`.flags`) and the lock (`.lock`). Files of other names show how several
-//! mistakes are told together.
+//! and, if need be, what the command line adds (`.flags`), the lock (`.lock`), and the other files of the topology, in a
+//! folder (`.d`). Files of other names show how several mistakes are told together.
 
 #![expect(
     clippy::disallowed_methods,
@@ -41,25 +41,27 @@ fn codes(diags: &Diagnostics) -> BTreeSet<Code> {
     diags.sorted().iter().map(|it| it.code).collect()
 }
 
+/// The files of a topology: name and bytes.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// What is said of a move that is asked for as `service,from,to,share,…`.
-fn say_move(bytes: Vec<u8>, inputs: &Inputs, order: &str) -> (bool, String, Diagnostics) {
+fn say_move(files: Files, inputs: &Inputs, order: &str) -> (bool, String, Diagnostics) {
     let words: Vec<_> = order.split(',').collect();
     let [service, from, to, shares @ ..] = &words[..] else { panic!("service,from,to: {order}") };
     let shares: Vec<u32> = shares.iter().map(|it| it.parse().expect("a share")).collect();
     let order = meshlatch::migrate::Order { service, from, to, shares: &shares };
-    let text = String::from_utf8(bytes).expect("a fixture of a move is text");
-    let source = Source::new("topology.yaml", text);
+    let source = meshlatch::syntax::decode_all(files, &mut Diagnostics::new()).expect("a fixture of a move is text");
     let (plan, told) = meshlatch::migrate::plan(&source, inputs, &order, Diagnostics::new());
     (plan.is_some(), support::said(&told.diags, &told.source), told.diags)
 }
 
 /// Compiles with a lock, which must be what comes out of it if it is `locked`.
-fn say_lock(lock: &str, bytes: Vec<u8>, mut inputs: Inputs, locked: bool) -> (String, Diagnostics) {
+fn say_lock(lock: &str, files: Files, mut inputs: Inputs, locked: bool) -> (String, Diagnostics) {
     let mut diags = Diagnostics::new();
     let source = Source::new("topology.lock", lock);
     let Ok(lock) = Lock::parse(&source, &mut diags) else { return (support::said(&diags, &source), diags) };
     inputs.lock = Some(lock.clone());
-    let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
+    let (mesh, said, diags) = support::compile_files(files, &inputs);
     let Some(mesh) = mesh.filter(|_| locked) else { return (said, diags) };
     let mut diags = Diagnostics::new();
     let _ = lock.expect(mesh.lock(), &mut diags);
@@ -86,15 +88,23 @@ fn say(path: &Path) -> (String, Diagnostics) {
             (other, _) => panic!("{}: no flag `{other}`", path.display()),
         }
     }
+    let mut files = vec![("topology.yaml".to_owned(), bytes)];
+    let others = path.with_extension("d");
+    if others.is_dir() {
+        let other = |name: String| {
+            (format!("topology.d/{name}"), std::fs::read(others.join(name)).expect("a fixture can be read"))
+        };
+        files.extend(support::file_names(&others).into_iter().map(other));
+    }
     if let Some(order) = order {
-        let (planned, said, diags) = say_move(bytes, &inputs, order);
+        let (planned, said, diags) = say_move(files, &inputs, order);
         assert_eq!(planned, diags.check().is_ok(), "{}: a plan without errors, or errors", path.display());
         return (said, diags);
     }
     if let Ok(lock) = std::fs::read_to_string(path.with_extension("lock")) {
-        return say_lock(&lock, bytes, inputs, locked);
+        return say_lock(&lock, files, inputs, locked);
     }
-    let (mesh, said, diags) = support::compile_bytes("topology.yaml", bytes, &inputs);
+    let (mesh, said, diags) = support::compile_files(files, &inputs);
     assert_eq!(mesh.is_some(), diags.check().is_ok(), "{}: a mesh without errors, or errors", path.display());
     (said, diags)
 }
@@ -133,7 +143,7 @@ fn every_code_has_a_fixture() {
     // What a failed comparison leaves behind is looked at by that test.
     for name in names.iter().filter(|it| !it.ends_with(".snap.new")) {
         let (stem, kind) = name.rsplit_once('.').expect("a file has an ending");
-        assert!(["yaml", "snap", "flags", "lock"].contains(&kind), "tests/diagnostics/{name} is none of ours");
+        assert!(["yaml", "snap", "flags", "lock", "d"].contains(&kind), "tests/diagnostics/{name} is none of ours");
         assert!(names.contains(&format!("{stem}.yaml")), "tests/diagnostics/{name} belongs to no fixture");
     }
 }
@@ -169,6 +179,18 @@ services:
   cart: {namespace: shop, clusters: east, ports: {grpc: 7070}, serviceAccount: cart}
   web: {namespace: web, clusters: west, calls: cart}
 ";
+
+/// The files of an example; `# topology.d/NAME.yaml` on a line of its own begins another.
+fn files(info: &[&str], text: &str) -> Files {
+    let mut files = vec![("topology.yaml".to_owned(), String::new())];
+    for line in text.split_inclusive('\n') {
+        match line.trim_end().strip_prefix("# topology.d/") {
+            Some(name) => files.push((format!("topology.d/{name}"), String::new())),
+            None => files.last_mut().expect("there is a first").1.push_str(line),
+        }
+    }
+    files.into_iter().map(|(name, text)| (name, example(info, &text))).collect()
+}
 
 /// The bytes of an example. What cannot stand in Markdown is written `\x9b` in a block of `text`.
 fn example(info: &[&str], text: &str) -> Vec<u8> {
@@ -208,14 +230,14 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
             let word = |name: &str| info.iter().find_map(|it| it.strip_prefix(name));
             let (said, diags) = match word("migrate=") {
                 _ if info.contains(&"lock") => {
-                    say_lock(text, LOCKED.as_bytes().to_vec(), inputs, info.contains(&"locked"))
+                    say_lock(text, files(&["yaml"], LOCKED), inputs, info.contains(&"locked"))
                 }
                 Some(order) => {
-                    let (_, said, diags) = say_move(example(info, text), &inputs, order);
+                    let (_, said, diags) = say_move(files(info, text), &inputs, order);
                     (said, diags)
                 }
                 None => {
-                    let (_, said, diags) = support::compile_bytes("topology.yaml", example(info, text), &inputs);
+                    let (_, said, diags) = support::compile_files(files(info, text), &inputs);
                     (said, diags)
                 }
             };
@@ -236,24 +258,25 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
     }
 }
 
-/// Where the lines are that a text says, in its order.
-fn lines_told(said: &str) -> Vec<usize> {
+/// Where the lines are that a text says, in its order: what its file has behind `topology.`, and the line.
+fn lines_told(said: &str) -> Vec<(&str, usize)> {
     said.lines()
         .filter_map(|line| line.trim_start().strip_prefix("--> ")?.split_once("topology."))
         .filter_map(|it| it.1.split_once(':'))
-        .map(|it| it.1)
-        .map(|it| it.split(':').next().expect("a line").parse().expect("a number"))
+        .map(|(file, it)| (file, it.split(':').next().expect("a line").parse().expect("a number")))
         .collect()
 }
 
 #[test]
-fn mistakes_are_told_in_the_order_of_the_file() {
+fn mistakes_are_told_in_the_order_of_the_files() {
     for entry in std::fs::read_dir(support::root().join("tests/diagnostics")).expect("there are fixtures") {
         let path = entry.expect("a folder can be listed").path();
         if path.extension().is_some_and(|it| it == "yaml") {
             let (said, diags) = say(&path);
             let lines = lines_told(&said);
-            assert!(lines.is_sorted(), "{}: {lines:?}", path.display());
+            // The first file is `topology.yaml`, and the others follow by name.
+            let in_order = |&(file, line): &(&str, usize)| (file != "yaml" && file != "lock", file.to_owned(), line);
+            assert!(lines.is_sorted_by_key(in_order), "{}: {lines:?}", path.display());
             let placed = diags.sorted().iter().filter(|it| it.primary.is_some()).count();
             assert_eq!(lines.len(), placed, "{}: every place is told", path.display());
         }

@@ -139,6 +139,25 @@ fn the_readme_shows_the_steps_of_a_move() {
 }
 
 #[test]
+fn the_files_of_the_readme_are_one_topology() {
+    let clusters = block("yaml topology").split("services:").next().expect("it has clusters").to_owned();
+    let tree = block("text tree");
+    let owners = block("text CODEOWNERS");
+    let files: Vec<_> = tree.lines().filter_map(|it| it.split_whitespace().next()).collect();
+    assert_eq!(files, ["topology.yaml", "topology.d/payments.yaml", "topology.d/shop.yaml", "topology.lock"]);
+    for (line, owned) in tree.lines().zip(owners.lines()) {
+        let owner = |it: &str| it.split('@').nth(1).map(str::to_owned);
+        assert!(owned.starts_with(&format!("/{}", line.split(' ').next().unwrap_or_default())), "{owned}");
+        assert_eq!(owner(line), owner(owned));
+    }
+    let shop = "version: 1\nservices: {web: {clusters: west, calls: payments}}\n".to_owned();
+    let texts = [clusters, block("yaml topology.d/payments.yaml"), shop];
+    let files = files.iter().zip(texts).map(|(name, text)| ((*name).to_owned(), text.into_bytes())).collect();
+    let (mesh, said, _) = support::compile_files(files, &Inputs::default());
+    assert!(mesh.is_some_and(|it| support::tree(&it).contains_key("west/20-mesh/payments.payments.yaml")), "{said}");
+}
+
+#[test]
 fn the_commands_of_the_readme_work() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let commands = block("sh meshlatch");

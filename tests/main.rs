@@ -4,6 +4,7 @@
 mod cli;
 mod diagnostics;
 mod example;
+mod files;
 mod follow;
 mod golden;
 mod hostile;

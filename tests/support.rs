@@ -15,8 +15,13 @@ pub(crate) fn root() -> PathBuf {
 
 /// Compiles bytes as the binary does; gives the mesh, if there are no errors, and what was said.
 pub(crate) fn compile_bytes(name: &str, bytes: Vec<u8>, inputs: &Inputs) -> (Option<Mesh>, String, Diagnostics) {
+    compile_files(vec![(name.to_owned(), bytes)], inputs)
+}
+
+/// Compiles the bytes of several files, each with its name.
+pub(crate) fn compile_files(files: Vec<(String, Vec<u8>)>, inputs: &Inputs) -> (Option<Mesh>, String, Diagnostics) {
     let mut diags = Diagnostics::new();
-    let (mesh, source) = match meshlatch::syntax::decode(name, bytes, &mut diags) {
+    let (mesh, source) = match meshlatch::syntax::decode_all(files, &mut diags) {
         Ok(source) => (meshlatch::compile(&source, inputs, &mut diags).ok(), source),
         Err((source, _)) => (None, source),
     };

@@ -66,6 +66,7 @@ codes! {
     T0007 TooManyAliases Error "aliases expand to an unreasonable size";
     T0008 DuplicateKey Error "a key stands twice in one map";
     T0009 KeyNotText Error "a key is a number, a boolean or a structure";
+    T0010 DeclaredTwice Error "two files declare the same";
 
     T0101 UnknownField Error "a field has an unknown name";
     T0102 WrongType Error "a value has the wrong shape";

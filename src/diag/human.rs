@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::{Code, Diagnostic, Diagnostics, Label, Severity};
-use crate::source::{Source, Span};
+use crate::source::{File, Source, Span};
 
-/// All diagnostics in the order of the file, each followed by an empty line.
+/// All diagnostics in the order of the files and their lines, each followed by an empty line.
 #[must_use]
 pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -26,13 +26,14 @@ pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String
         .collect();
     let mut out = String::new();
     for diagnostic in sorted {
-        let touched = diagnostic.primary.as_ref().map(|primary| {
-            let window = lines.window(source.text(), spans(primary, diagnostic));
+        let views = views(diagnostic, source, &lines);
+        let touched = |it: &View<'_>| {
+            let window = it.window;
             lines.index(window.start)..lines.index(window.end.saturating_sub(1).max(window.start)) + 1
-        });
-        let shown = !secret && touched.is_none_or(|it| passwords.range(it).next().is_none());
+        };
+        let shown = !secret && views.iter().all(|it| passwords.range(touched(it)).next().is_none());
         // Writing to a `String` cannot fail.
-        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, source, &lines, shown)]));
+        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, &views, source, &lines, shown)]));
     }
     out
 }
@@ -60,24 +61,62 @@ const MAX_BEHIND: usize = 256;
 /// A message repeats the user's words, but no more of them than can be read.
 const MAX_MESSAGE: usize = 600;
 
-fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, lines_shown: bool) -> Group<'a> {
+/// What a diagnostic shows of one file.
+struct View<'a> {
+    file: File<'a>,
+    /// Its places, each with the kind of its mark; the primary one comes first.
+    labels: Vec<(AnnotationKind, &'a Label)>,
+    /// The whole lines of them.
+    window: Span,
+}
+
+impl View<'_> {
+    fn spans(&self) -> impl Iterator<Item = Span> + Clone {
+        self.labels.iter().map(|it| it.1.span)
+    }
+}
+
+/// What a diagnostic shows: the file of its primary place, then the others.
+fn views<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines) -> Vec<View<'a>> {
+    let Some(primary) = &diagnostic.primary else { return Vec::new() };
+    let mut views: Vec<View<'a>> = Vec::new();
+    let context = diagnostic.context.iter().map(|it| (AnnotationKind::Context, it));
+    for label in std::iter::once((AnnotationKind::Primary, primary)).chain(context) {
+        let file = source.file(label.1.span);
+        match views.iter_mut().find(|it| it.file.span == file.span) {
+            Some(view) => view.labels.push(label),
+            None => views.push(View { file, labels: vec![label], window: file.span }),
+        }
+    }
+    for view in &mut views {
+        let mut window = lines.window(view.file, view.spans());
+        if window.end - window.start > MAX_SHOWN {
+            window = Lines::shortened(window, source.text(), view.spans());
+        }
+        view.window = window;
+    }
+    views
+}
+
+fn group<'a>(
+    diagnostic: &'a Diagnostic,
+    views: &[View<'a>],
+    source: &'a Source,
+    lines: &Lines,
+    lines_shown: bool,
+) -> Group<'a> {
     let level = match diagnostic.code.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.as_str());
     let mut elements: Vec<Element<'a>> = Vec::new();
-    if let Some(primary) = &diagnostic.primary {
-        let spans = spans(primary, diagnostic);
-        let mut window = lines.window(source.text(), spans.clone());
-        if window.end - window.start > MAX_SHOWN {
-            window = Lines::shortened(window, source.text(), spans);
-        }
-        if !lines_shown || window.end - window.start > MAX_SHOWN || source.text().is_empty() {
-            let (line, column) = source.line_column(primary.span);
-            elements.push(Origin::path(source.name()).line(line).char_column(column).into());
-            elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
-            return title.elements(elements);
+    for view in views {
+        let window = view.window;
+        if !lines_shown || window.end - window.start > MAX_SHOWN || view.file.span.start == view.file.span.end {
+            let (line, column) = source.line_column(view.labels[0].1.span);
+            elements.push(Origin::path(escaped(view.file.name)).line(line).char_column(column).into());
+            continue;
         }
         let shift = |span: Span| {
             // A mark needs a place to stand, also at the end of the file or of a line.
@@ -85,21 +124,15 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines, line
             start..(span.end.clamp(window.start, window.end) - window.start).max(start)
         };
         let mut snippet = Snippet::source(source.slice(window))
-            .path(source.name())
-            .line_start(lines.number(window.start))
-            .annotation(AnnotationKind::Primary.span(shift(primary.span)).label(printable(&primary.text)));
-        for label in &diagnostic.context {
-            snippet = snippet.annotation(AnnotationKind::Context.span(shift(label.span)).label(printable(&label.text)));
+            .path(escaped(view.file.name))
+            .line_start(lines.number(view.file, window.start));
+        for (kind, label) in &view.labels {
+            snippet = snippet.annotation(kind.span(shift(label.span)).label(printable(&label.text)));
         }
         elements.push(snippet.into());
     }
     elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
     title.elements(elements)
-}
-
-/// Every place of a diagnostic.
-fn spans<'a>(primary: &'a Label, diagnostic: &'a Diagnostic) -> impl Iterator<Item = Span> + Clone + 'a {
-    std::iter::once(primary).chain(&diagnostic.context).map(|label| label.span)
 }
 
 /// Whether a character would move a terminal's cursor or turn the direction of a line.
@@ -112,8 +145,12 @@ pub fn is_hidden(c: char) -> bool {
 /// direction of a line is shown by its number.
 fn printable(text: &str) -> String {
     if let Some((cut, _)) = text.char_indices().nth(MAX_MESSAGE) {
-        return printable(&text[..cut]) + "…";
+        return escaped(&text[..cut]) + "…";
     }
+    escaped(text)
+}
+
+fn escaped(text: &str) -> String {
     let text = text.replace("``", "`\"\"`");
     let shown = |c: char| match c {
         '\n' => "\\n".to_owned(),
@@ -137,16 +174,17 @@ impl Lines {
         self.0.partition_point(|&start| start <= at) - 1
     }
 
-    fn number(&self, at: usize) -> usize {
-        self.index(at) + 1
+    /// The number of the line in its file, from 1.
+    fn number(&self, file: File<'_>, at: usize) -> usize {
+        self.index(at) - self.index(file.span.start) + 1
     }
 
-    /// The whole lines that these spans touch.
-    fn window(&self, text: &str, spans: impl Iterator<Item = Span>) -> Span {
+    /// The whole lines of a file that these spans touch.
+    fn window(&self, file: File<'_>, spans: impl Iterator<Item = Span>) -> Span {
         let (first, last) = spans.fold((usize::MAX, 0), |(first, last), span| {
-            (first.min(self.index(span.start)), last.max(self.index(span.end.max(span.start))))
+            (first.min(self.index(span.start)), last.max(self.index(span.end.min(file.span.end).max(span.start))))
         });
-        Span::new(self.0[first], self.0.get(last + 1).copied().unwrap_or(text.len()))
+        Span::new(self.0[first], self.0.get(last + 1).map_or(file.span.end, |it| file.span.end.min(*it)))
     }
 
     /// A window without what follows, on an endless line, the last of these spans.

@@ -30,15 +30,15 @@ pub(super) fn place(
     to: &Placement,
     moving: Option<(&Placement, Phase)>,
     diags: &mut Diagnostics,
-) -> Result<String, Reported> {
+) -> Result<Source, Reported> {
     let moving = moving.map(|(before, phase)| {
         let balance = before.balance.as_ref().map_or(String::new(), |it| format!(", balance: {it}"));
         let before = format!("{{clusters: {}{balance}}}", one_or_list(&before.clusters));
         format!("{{service: {}, phase: {}, before: {before}}}", yaml::scalar(service), phase_name(phase))
     });
-    let text = edits(source, document, service, to, moving.as_deref()).map(|it| apply(source.text(), it));
-    if let Some(text) = text.filter(|it| says(source, it, document, service, to, moving.is_some())) {
-        return Ok(text);
+    let made = edits(source, document, service, to, moving.as_deref()).map(|it| apply(source, it));
+    if let Some(made) = made.filter(|it| says(it, document, service, to, moving.is_some())) {
+        return Ok(made);
     }
     let at = document.place().get("services").get(service);
     let lines = to.balance.as_ref().map_or_else(String::new, |it| format!(" and `balance: {it}`"));
@@ -119,7 +119,7 @@ fn names(source: &Source, entry: Place<'_>, wanted: &[String]) -> Option<Vec<Edi
         if !before.trim_start().trim_end().eq("-") {
             return None;
         }
-        edits.push((Span::new(end, end), format!("{}{before}{}", newline(source.text()), yaml::scalar(&name))));
+        edits.push((Span::new(end, end), format!("{}{before}{}", newline(source, span), yaml::scalar(&name))));
     }
     for index in free {
         let (start, end) = line(source.text(), items[index].extent(source));
@@ -136,7 +136,7 @@ fn behind(source: &Source, map: Place<'_>, entry: Place<'_>, text: &str) -> Opti
     }
     let indent = indent(source.text(), entry.key())?;
     let end = line(source.text(), Span::new(end, end)).1;
-    Some((Span::new(end, end), format!("{}{indent}{text}", newline(source.text()))))
+    Some((Span::new(end, end), format!("{}{indent}{text}", newline(source, entry.key()))))
 }
 
 /// An entry of a map is taken away.
@@ -174,9 +174,9 @@ fn after_newline(text: &str, end: usize) -> usize {
     text[end..].find('\n').map_or(text.len(), |it| end + it + 1)
 }
 
-/// How this text ends its lines.
-fn newline(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
+/// How the file of a span ends its lines.
+fn newline(source: &Source, span: Span) -> &'static str {
+    if source.slice(source.file(span).span).contains("\r\n") { "\r\n" } else { "\n" }
 }
 
 fn list_of(names: &[String]) -> String {
@@ -190,23 +190,27 @@ fn one_or_list(names: &[String]) -> String {
     }
 }
 
-fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+fn apply(source: &Source, mut edits: Vec<Edit>) -> Source {
     edits.sort_by_key(|it| it.0);
-    let mut made = String::with_capacity(text.len() + 256);
-    let mut at = 0;
-    for (span, new) in edits {
-        made.push_str(&text[at..span.start.max(at)]);
-        made.push_str(&new);
-        at = span.end.max(at);
+    let mut edits = edits.into_iter().peekable();
+    let mut made = Source::default();
+    for file in source.files() {
+        let Span { mut start, end } = file.span;
+        let mut text = String::with_capacity(end - start + 256);
+        while let Some((span, new)) = edits.next_if(|it| it.0.start <= end) {
+            text.push_str(source.slice(Span::new(start, span.start)));
+            text.push_str(&new);
+            start = span.end.clamp(start, end);
+        }
+        text.push_str(source.slice(Span::new(start, end)));
+        made.push(file.name.to_owned(), text);
     }
-    made.push_str(&text[at..]);
     made
 }
 
 /// Whether a text says what was meant, and of everything else what the topology says.
-fn says(source: &Source, text: &str, document: &Document, service: &str, to: &Placement, moving: bool) -> bool {
-    let source = Source::new(source.name(), text);
-    let Ok(made) = syntax::parse(&source, &mut Diagnostics::new()) else { return false };
+fn says(made: &Source, document: &Document, service: &str, to: &Placement, moving: bool) -> bool {
+    let Ok(made) = syntax::parse(made, &mut Diagnostics::new()) else { return false };
     let mut wanted = document.spec.clone();
     let Some(spec) = wanted.services.get_mut(service) else { return false };
     spec.clusters.0.clone_from(&to.clusters);

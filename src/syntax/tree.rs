@@ -12,7 +12,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
 
 use super::secret;
 use crate::diag::{Code, Diagnostics, Reported};
-use crate::source::{Source, Span};
+use crate::source::{File, Source, Span};
 
 /// More than any topology nests.
 const MAX_DEPTH: usize = 64;
@@ -49,6 +49,31 @@ pub(super) struct Entry {
     value: Arc<Node>,
 }
 
+impl Entry {
+    /// Where the key stands.
+    pub(super) fn key(&self) -> Span {
+        self.key
+    }
+
+    /// The value.
+    pub(super) fn value(&self) -> &Arc<Node> {
+        &self.value
+    }
+
+    /// The entry of the same key with another value.
+    pub(super) fn holding(&self, value: Node) -> Self {
+        Self { key: self.key, value: Arc::new(value) }
+    }
+
+    /// The elements of these entries in one list, which stands where the first does.
+    pub(super) fn joined(entries: &[Self]) -> Option<Self> {
+        let first = entries.first()?;
+        let list = entries.iter().flat_map(|it| it.value.elements()).collect();
+        let Node { span, size, depth, .. } = *first.value;
+        Some(first.holding(Node { span, kind: Kind::List(list), size, depth }))
+    }
+}
+
 impl Node {
     /// The entry at the end of these keys.
     pub(super) fn entry(&self, keys: &[&str]) -> Option<&Entry> {
@@ -56,6 +81,22 @@ impl Node {
         let Kind::Map(map) = &self.kind else { return None };
         let entry = map.get(*first)?;
         if rest.is_empty() { Some(entry) } else { entry.value.entry(rest) }
+    }
+
+    /// The entries of a map, none for others.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        let map = if let Kind::Map(map) = &self.kind { Some(map) } else { None };
+        map.into_iter().flatten()
+    }
+
+    /// A map that starts where this value does.
+    pub(super) fn map(&self, entries: IndexMap<String, Entry>) -> Self {
+        Self { span: self.span, kind: Kind::Map(entries), size: self.size, depth: self.depth }
+    }
+
+    /// The elements of a list, or the one value that stands for a list.
+    fn elements(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        if let Kind::List(list) = &self.kind { list.clone() } else { vec![Arc::clone(self)] }
     }
 
     /// This value with another entry at the end of these keys, or with none.
@@ -101,6 +142,11 @@ impl<'a> Place<'a> {
         Self { key: Span::new(node.span.start, node.span.start), node }
     }
 
+    /// An entry of a map.
+    pub(super) fn of(entry: &'a Entry) -> Self {
+        Self { key: entry.key, node: &entry.value }
+    }
+
     /// The entry of this key; the place itself when there is none.
     #[must_use]
     pub fn get(self, key: &str) -> Self {
@@ -111,7 +157,7 @@ impl<'a> Place<'a> {
     #[must_use]
     pub fn find(self, key: &str) -> Option<Self> {
         let Kind::Map(map) = &self.node.kind else { return None };
-        map.get(key).map(|entry| Self { key: entry.key, node: &entry.value })
+        map.get(key).map(Self::of)
     }
 
     /// The element of this index; the place itself when it is no list.
@@ -124,7 +170,7 @@ impl<'a> Place<'a> {
     /// The entries of a map in the order of the file.
     pub fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
         let map = if let Kind::Map(map) = &self.node.kind { Some(map) } else { None };
-        map.into_iter().flatten().map(|(key, entry)| (key.as_str(), Self { key: entry.key, node: &entry.value }))
+        map.into_iter().flatten().map(|(key, entry)| (key.as_str(), Self::of(entry)))
     }
 
     /// How many elements a list has, 0 for others.
@@ -174,7 +220,7 @@ impl<'a> Place<'a> {
         // A bracket ends where it is closed; what is written in lines ends with its last value.
         let inner = match &self.node.kind {
             Kind::List(list) => list.last().map(|it| Self { key: it.span, node: it }),
-            Kind::Map(map) => map.values().map(|it| Self { key: it.key, node: &it.value }).next_back(),
+            Kind::Map(map) => map.values().map(Self::of).next_back(),
             Kind::Scalar => None,
         };
         match inner {
@@ -202,23 +248,39 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Reads the one document of `source`.
-pub(super) fn read(source: &Source, diags: &mut Diagnostics) -> Result<Arc<Node>, Reported> {
+/// How much was read so far, of all files.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    /// Values.
+    written: usize,
+    /// Values that aliases repeat.
+    expanded: usize,
+}
+
+/// Reads the one document of a file.
+pub(super) fn read(
+    source: &Source,
+    file: File<'_>,
+    count: &mut Count,
+    diags: &mut Diagnostics,
+) -> Result<Arc<Node>, Reported> {
+    let text = source.slice(file.span);
     let mut builder = Builder {
         source,
-        offsets: Offsets::of(source.text()),
+        start: file.span.start,
+        text,
+        offsets: Offsets::of(text),
         stack: Vec::new(),
         anchors: BTreeMap::new(),
         root: None,
         documents: 0,
-        written: 0,
-        expanded: 0,
+        count,
     };
-    for event in Parser::new_from_str(source.text()) {
+    for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => builder.event(&event, span, diags)?,
             Err(error) => {
-                let at = builder.offsets.byte(source.text(), error.marker().index());
+                let at = builder.byte(error.marker().index());
                 // The parser looks ahead over brackets, further than any topology nests.
                 if error.info().contains("recursion limit") {
                     return Err(too_deep(at, diags));
@@ -231,6 +293,11 @@ pub(super) fn read(source: &Source, diags: &mut Diagnostics) -> Result<Arc<Node>
     diags.check()?;
     match builder.root {
         Some(root) if root.span.start < root.span.end || root.size > 1 => Ok(root),
+        _ if source.files().len() > 1 => Err(diags
+            .error(Code::EmptyFile, "the file is empty")
+            .at(Span::new(file.span.start, file.span.start), "")
+            .help("remove it, or begin it with `version: 1`")
+            .reported()),
         _ => Err(diags
             .error(Code::EmptyFile, "the topology is empty")
             .at(Span::default(), "")
@@ -258,6 +325,8 @@ pub(super) fn invalid_yaml(
         draft.help("YAML is indented with spaces; this line begins with a tab").reported()
     } else if reason.contains("mapping values") {
         draft.help("a value that holds `: ` is quoted: `note: \"see: the wiki\"`").reported()
+    } else if reason.contains("unknown anchor") {
+        draft.help("an alias repeats what has its anchor, `&NAME`, further up in the same file").reported()
     } else if let Some(bracket) = bracket {
         let name = source.slice(bracket);
         draft.context(bracket, format!("this `{name}` is still open")).help("close it, or quote the value").reported()
@@ -291,26 +360,34 @@ enum Items {
 
 struct Builder<'a> {
     source: &'a Source,
+    /// Where the file starts.
+    start: usize,
+    /// The text of the file.
+    text: &'a str,
     offsets: Offsets,
     stack: Vec<Open>,
     anchors: BTreeMap<usize, Arc<Node>>,
     root: Option<Arc<Node>>,
     documents: usize,
-    written: usize,
-    expanded: usize,
+    count: &'a mut Count,
 }
 
 impl Builder<'_> {
+    /// Where a character of the file stands.
+    fn byte(&self, character: usize) -> usize {
+        self.start + self.offsets.byte(self.text, character)
+    }
+
     fn event(&mut self, event: &Event<'_>, at: ParserSpan, diags: &mut Diagnostics) -> Result<(), Reported> {
-        let start = self.offsets.byte(self.source.text(), at.start.index());
-        let end = self.offsets.byte(self.source.text(), at.end.index());
+        let start = self.byte(at.start.index());
+        let end = self.byte(at.end.index());
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
                     return Err(diags
                         .error(Code::SeveralDocuments, "a topology is one YAML document")
-                        .at(Span::new(start, (start + 3).min(self.source.text().len())), "a second one starts here")
+                        .at(Span::new(start, (start + 3).min(self.start + self.text.len())), "a second one starts here")
                         .help("remove the `---`, or keep the other document in a file of its own")
                         .reported());
                 }
@@ -355,8 +432,9 @@ impl Builder<'_> {
                         .help("write out what is meant, or give the anchor `&…` to a smaller part")
                         .reported());
                 };
-                self.expanded += node.size;
-                if self.expanded > MAX_NODES || self.expanded > 10_000 + MAX_EXPANSION * self.written {
+                self.count.expanded += node.size;
+                let bound = 10_000 + MAX_EXPANSION * self.count.written;
+                if self.count.expanded > MAX_NODES.min(bound) {
                     return Err(diags
                         .error(Code::TooManyAliases, "the aliases of this file expand to an unreasonable size")
                         .at(Span::new(start, end), "one alias too many")
@@ -454,8 +532,8 @@ impl Builder<'_> {
     }
 
     fn value(&mut self, node: Node, anchor: usize, diags: &mut Diagnostics) -> Result<(), Reported> {
-        self.written += 1;
-        if self.written > MAX_WRITTEN {
+        self.count.written += 1;
+        if self.count.written > MAX_WRITTEN {
             return Err(diags
                 .error(Code::TooLarge, format!("the topology holds more than {MAX_WRITTEN} values"))
                 .at(Span::new(node.span.start, node.span.start), "")

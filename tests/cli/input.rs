@@ -43,7 +43,7 @@ fn a_missing_topology_names_path_act_and_a_way_out() {
     let folder = Folder::new(TWO);
     std::fs::remove_file(folder.path("topology.yaml")).expect("it is there");
     folder.run(&["compile"]).says(2, &["cannot read topology.yaml: No such file or directory\n", "`meshlatch init`"]);
-    folder.run(&["check", "."]).says(2, &["cannot read .: Is a directory\n"]);
+    folder.run(&["check", "."]).says(2, &["no file in . ends in .yaml or .yml"]);
     assert!(!folder.exists("out"));
 }
 

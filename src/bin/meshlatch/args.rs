@@ -128,9 +128,9 @@ pub(crate) enum LockCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LockArgs {
-    /// The topology beside which the lock lies.
+    /// The topology beside which the lock lies, named as for `compile`.
     #[arg(default_value = "topology.yaml")]
-    pub(crate) topology: PathBuf,
+    pub(crate) topology: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -260,9 +260,11 @@ pub(crate) enum Layout {
 /// A topology, with what it cannot know.
 #[derive(Debug, Args)]
 pub(crate) struct TopologyArgs {
-    /// The file; `-` reads from standard input.
+    /// The files, and folders whose *.yaml files are meant; `-` reads from standard input.
+    ///
+    /// A file NAME.yaml that is named alone has the files of the folder NAME.d beside it, if there is one.
     #[arg(default_value = "topology.yaml")]
-    pub(crate) topology: PathBuf,
+    pub(crate) topology: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) addresses: AddressArgs,
@@ -334,6 +336,9 @@ const COMPILE_EXAMPLES: &str = "\
 Examples:
   Every cluster of topology.yaml into out/
       meshlatch compile
+  A topology in several files
+      meshlatch compile                          topology.yaml, and topology.d/*.yaml if it exists
+      meshlatch compile clusters.yaml teams/     this file, and the *.yaml files of this folder
   See in CI whether the committed tree is what the topology says
       meshlatch compile --check
   Apply one cluster without a tree
@@ -348,6 +353,7 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   meshlatch check
   meshlatch check mesh/topology.yaml
+  meshlatch check clusters.yaml teams/
   helm template mesh | meshlatch check -";
 
 const MIGRATE_EXAMPLES: &str = "\

@@ -13,6 +13,7 @@ use meshlatch::{Mesh, Outcome, syntax};
 
 use crate::args::{CheckArgs, CompileArgs, TopologyArgs};
 use crate::failure::Failure;
+use crate::files::Files;
 use crate::lock_file::LockFile;
 use crate::tree::{self, Difference, Order, Remarks, Written};
 use crate::{Status, input, lock_file, terminal};
@@ -95,13 +96,14 @@ pub(crate) fn mesh(args: &TopologyArgs) -> Result<Option<Mesh>, Failure> {
 /// Compiles with the lock; where there is none, with a new one only if it can be `kept`.
 fn compiled(args: &TopologyArgs, kept: bool) -> Result<Option<Compiled>, Failure> {
     let mut diags = Diagnostics::new();
-    let bytes = input::topology(args)?;
+    let files = Files::find(&args.topology)?;
+    let texts = input::topology(args, &files)?;
     let mut inputs = input::addresses(&args.addresses, &mut diags)?;
-    let lock = LockFile::beside(&args.topology)?;
+    let lock = LockFile::beside(&files)?;
     let lock = lock.filter(|it| kept || it.as_ref().map_or(true, LockFile::exists));
     // Beside a broken lock the topology's own mistakes are told, too.
     inputs.lock = lock.as_ref().map(|it| it.as_ref().map_or_else(|()| Lock::default(), |it| it.said().clone()));
-    let (mesh, source) = match syntax::decode(&input::name(&args.topology), bytes, &mut diags) {
+    let (mesh, source) = match syntax::decode_all(texts, &mut diags) {
         Ok(source) => (meshlatch::compile(&source, &inputs, &mut diags).ok(), source),
         Err((source, _)) => (None, source),
     };

@@ -11,20 +11,37 @@ use meshlatch::syntax;
 
 use crate::args::{AddressArgs, AddressValue, TopologyArgs};
 use crate::failure::Failure;
+use crate::files::{Files, beside};
 
-/// The bytes of the topology; one more than allowed if it is too large.
-pub(crate) fn topology(args: &TopologyArgs) -> Result<Vec<u8>, Failure> {
-    let stdin = std::iter::once(&args.topology).chain(files(&args.addresses)).filter(|it| is_stdin(it)).count();
+/// The files of the topology, each with its name; one byte more than allowed if they are too large.
+pub(crate) fn topology(args: &TopologyArgs, topology: &Files) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let stdin = topology.all().iter().chain(files(&args.addresses)).filter(|it| is_stdin(it)).count();
     if stdin > 1 {
         return Err(Failure::new("standard input can be read only once").help("give all but one as files"));
     }
-    read(&args.topology).map_err(|error| {
-        let failure = Failure::io("read", &args.topology, &error);
-        match error.kind() {
-            io::ErrorKind::NotFound => failure.help("`meshlatch init` writes one to start from"),
-            _ => failure,
+    let mut texts = Vec::new();
+    let mut left = syntax::MAX_BYTES + 1;
+    for path in topology.all() {
+        let bytes = read_most(path, left).map_err(|error| unread(path, &error))?;
+        left -= bytes.len();
+        texts.push((name(path), bytes));
+        if left == 0 {
+            break;
         }
-    })
+    }
+    Ok(texts)
+}
+
+fn unread(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::io("read", path, error);
+    let folder = beside(path, "d");
+    match error.kind() {
+        io::ErrorKind::NotFound if folder.is_dir() => {
+            failure.help(format!("to read the folder alone, name it: `{}`", folder.display()))
+        }
+        io::ErrorKind::NotFound => failure.help("`meshlatch init` writes one to start from"),
+        _ => failure,
+    }
 }
 
 /// The addresses: those of files first, for what stands on the command line has the last word.
@@ -70,7 +87,11 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 
 /// One byte more than is allowed tells a file that is too large; the rest of it is never read.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let limit = u64::try_from(syntax::MAX_BYTES).expect("the limit is small") + 1;
+    read_most(path, syntax::MAX_BYTES + 1)
+}
+
+fn read_most(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let limit = u64::try_from(limit).expect("the limit is small");
     let mut bytes = Vec::new();
     if is_stdin(path) {
         io::stdin().lock().take(limit).read_to_end(&mut bytes)?;

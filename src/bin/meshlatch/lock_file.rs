@@ -11,6 +11,7 @@ use meshlatch::syntax;
 
 use crate::args::LockArgs;
 use crate::failure::Failure;
+use crate::files::{Files, beside};
 use crate::tree::Transaction;
 use crate::{Status, disk, input, terminal};
 
@@ -25,8 +26,9 @@ pub(crate) struct LockFile {
 impl LockFile {
     /// Reads the file beside a topology and says what is wrong with it; then there is no lock. A topology
     /// that comes from standard input or through a pipe has none.
-    pub(crate) fn beside(topology: &Path) -> Result<Option<Result<Self, ()>>, Failure> {
-        let Some(path) = place(topology)? else { return Ok(None) };
+    pub(crate) fn beside(topology: &Files) -> Result<Option<Result<Self, ()>>, Failure> {
+        let Some(path) = place(topology.first())? else { return Ok(None) };
+        no_other(topology, &path)?;
         let name = input::name(&path);
         let bytes = match input::read(&path) {
             Ok(bytes) => bytes,
@@ -99,32 +101,49 @@ pub(crate) fn unlocked() -> Failure {
     Failure::new("a topology from standard input has no lock").help("name its file")
 }
 
-/// Where the lock of a topology lies: in its folder, under its name. What is no file has none.
-fn place(topology: &Path) -> Result<Option<PathBuf>, Failure> {
-    let device = ["/dev", "/proc"].iter().any(|it| topology.starts_with(it));
-    if input::is_stdin(topology) || device || fs::metadata(topology).is_ok_and(|it| !it.is_file()) {
+/// Where the lock of a topology lies, by what was named first: beside a file, under its name; in a folder,
+/// whose files may come and go. What is no file has none.
+fn place(first: &Path) -> Result<Option<PathBuf>, Failure> {
+    let device = ["/dev", "/proc"].iter().any(|it| first.starts_with(it));
+    if first.is_dir() && !device {
+        return Ok(Some(first.join("topology.lock")));
+    }
+    if input::is_stdin(first) || device || fs::metadata(first).is_ok_and(|it| !it.is_file()) {
         return Ok(None);
     }
-    match topology.extension().and_then(|it| it.to_str()) {
-        Some("lock") => Err(Failure::new(format!("a topology cannot be called {}", topology.display()))
+    if first.extension().is_some_and(|it| it == "lock") {
+        return Err(Failure::new(format!("a topology cannot be called {}", first.display()))
             .note("its lock would be the same file")
-            .help("name the topology: `topology.yaml`")),
-        Some("yaml" | "yml" | "json") | None => Ok(Some(topology.with_extension("lock"))),
-        // What stands behind the last dot is a part of the name.
-        Some(_) => {
-            let mut path = topology.to_path_buf().into_os_string();
-            path.push(".lock");
-            Ok(Some(path.into()))
+            .help("name the topology: `topology.yaml`"));
+    }
+    Ok(Some(beside(first, "lock")))
+}
+
+/// Addresses must not move because the files are named in another way than before.
+fn no_other(topology: &Files, lock: &Path) -> Result<(), Failure> {
+    let exists = |it: &Path| fs::symlink_metadata(it).is_ok();
+    if exists(lock) {
+        return Ok(());
+    }
+    let others = topology.all().iter().filter(|it| !input::is_stdin(it));
+    match others.map(|it| (it, beside(it, "lock"))).find(|it| exists(&it.1)) {
+        None => Ok(()),
+        Some((file, other)) => {
+            let (file, other, lock) = (file.display(), other.display(), lock.display());
+            Err(Failure::new(format!("{other} keeps addresses, and {lock} would be read in its place"))
+                .note("the lock belongs to what is named first")
+                .help(format!("name {file} first, or rename the lock: `mv {other} {lock}`")))
         }
     }
 }
 
 /// Frees the addresses that nobody has any more.
 pub(crate) fn prune(args: &LockArgs) -> Result<Status, Failure> {
-    if !input::is_stdin(&args.topology) {
-        fs::metadata(&args.topology).map_err(|error| Failure::io("read", &args.topology, &error))?;
+    let files = Files::find(&args.topology)?;
+    for path in files.all().iter().filter(|it| !input::is_stdin(it)) {
+        fs::metadata(path).map_err(|error| Failure::io("read", path, &error))?;
     }
-    let Some(file) = LockFile::beside(&args.topology)? else { return Err(unlocked()) };
+    let Some(file) = LockFile::beside(&files)? else { return Err(unlocked()) };
     let Ok(file) = file else { return Ok(Status::Wrong) };
     if !file.exists() {
         return Err(Failure::new(format!("there is no {}", file.path().display()))

@@ -10,6 +10,7 @@ mod completions;
 mod disk;
 mod explain;
 mod failure;
+mod files;
 mod init;
 mod input;
 mod inventory;

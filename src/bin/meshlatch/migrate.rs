@@ -12,6 +12,7 @@ use meshlatch::{Outcome, syntax};
 
 use crate::args::MigrateArgs;
 use crate::failure::Failure;
+use crate::files::Files;
 use crate::inventory::{self, Inventory};
 use crate::lock_file::LockFile;
 use crate::tree;
@@ -34,16 +35,16 @@ pub(crate) fn run(args: &MigrateArgs) -> Result<Status, Failure> {
 /// Makes the plan and says all there is to say of it; `None` if there is an error.
 fn plan(args: &MigrateArgs) -> Result<Option<Plan>, Failure> {
     let mut diags = Diagnostics::new();
-    let bytes = input::topology(&args.topology)?;
+    let files = Files::find(&args.topology.topology)?;
+    let texts = input::topology(&args.topology, &files)?;
     let mut inputs = input::addresses(&args.topology.addresses, &mut diags)?;
-    match LockFile::beside(&args.topology.topology)? {
+    match LockFile::beside(&files)? {
         Some(Ok(lock)) => inputs.lock = Some(lock.said().clone()),
         Some(Err(())) => return Ok(None),
         None => {}
     }
     let order = Order { service: &args.service, from: &args.from, to: &args.to, shares: &args.steps };
-    let (plan, Told { source, diags }) = match syntax::decode(&input::name(&args.topology.topology), bytes, &mut diags)
-    {
+    let (plan, Told { source, diags }) = match syntax::decode_all(texts, &mut diags) {
         Ok(source) => migrate::plan(&source, &inputs, &order, diags),
         Err((source, _)) => (None, Told { source, diags }),
     };

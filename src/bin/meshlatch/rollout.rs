@@ -15,7 +15,7 @@ use crate::{Status, compile, terminal};
 /// Prints the plan, or writes a step of it.
 pub(crate) fn run(args: &RolloutArgs) -> Result<Status, Failure> {
     let mesh = |topology: &Path| {
-        compile::mesh(&TopologyArgs { topology: topology.to_owned(), addresses: args.addresses.clone() })
+        compile::mesh(&TopologyArgs { topology: vec![topology.to_owned()], addresses: args.addresses.clone() })
     };
     let (old, new) = (mesh(&args.old)?, mesh(&args.new)?);
     let (Some(old), Some(new)) = (old, new) else { return Ok(Status::Wrong) };
