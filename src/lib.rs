@@ -15,7 +15,7 @@
 //! - [`resources::render`] writes manifests and decides nothing.
 //!
 //! While a service moves, two meshes are compiled, and [`phases`] mixes the bundles of both;
-//! [`migrate`] writes the topologies of such a move.
+//! [`migrate`] writes the topologies of such a move. [`format`](mod@format) makes the spelling of a file uniform.
 //!
 //! A stage collects all its errors in [`diag::Diagnostics`], and the pipeline stops between
 //! stages. After `allocate` nothing in the user's hands can fail.
@@ -27,6 +27,7 @@ pub mod bundle;
 mod change;
 pub mod diag;
 pub mod follow;
+pub mod format;
 pub mod inputs;
 pub mod lock;
 pub mod migrate;

@@ -3,6 +3,7 @@
 //! Two readers see the same text: `serde_yaml` gives the values, [`tree`] their places. `serde_yaml`
 //! is archived upstream; this file and `shape` are all that would change with another reader.
 
+mod compare;
 mod secret;
 mod shape;
 mod spec;
@@ -15,8 +16,10 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+pub use compare::changed;
 pub use shape::{Many, Short};
 pub use spec::*;
+pub(crate) use tree::quoted;
 pub use tree::{Node, Place, Shape};
 
 use crate::diag::{Code, Diagnostics, Reported, nearest};
@@ -152,6 +155,19 @@ fn text(bytes: Vec<u8>) -> Result<String, NoText> {
 /// When a text is no YAML or has the wrong shape; every place is reported.
 pub fn parse(source: &Source, diags: &mut Diagnostics) -> Result<Document, Reported> {
     document(source, &source.files().collect::<Vec<_>>(), diags)
+}
+
+/// Looks whether every file is YAML of the kind that a topology is written in, whatever it says.
+///
+/// # Errors
+/// When a text is none; every place is reported.
+pub fn read(source: &Source, diags: &mut Diagnostics) -> Result<(), Reported> {
+    let tame = is_tame(source.text());
+    let mut count = tree::Count::default();
+    for file in source.files() {
+        diags.apart(|diags| part(source, file, tame, &mut count, diags))?;
+    }
+    Ok(())
 }
 
 /// Reads these files of a source. Each is a YAML document of its own; what they say is one topology.

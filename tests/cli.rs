@@ -5,6 +5,7 @@ mod certs;
 mod edited;
 mod faults;
 mod files;
+mod fmt;
 mod halfway;
 mod input;
 mod inventory;

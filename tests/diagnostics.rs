@@ -55,6 +55,15 @@ fn say_move(files: Files, inputs: &Inputs, order: &str) -> (bool, String, Diagno
     (plan.is_some(), support::said(&told.diags, &told.source), told.diags)
 }
 
+/// What is said when a file is formatted.
+fn say_format(files: Files) -> (String, Diagnostics) {
+    let mut diags = Diagnostics::new();
+    let source = meshlatch::syntax::decode_all(files, &mut diags).expect("a fixture of a format is text");
+    let formatted = meshlatch::format::format(&source, &mut diags);
+    assert_eq!(formatted.is_ok(), diags.check().is_ok(), "a text without errors, or errors");
+    (support::said(&diags, &source), diags)
+}
+
 /// Compiles with a lock, which must be what comes out of it if it is `locked`.
 fn say_lock(lock: &str, files: Files, mut inputs: Inputs, locked: bool) -> (String, Diagnostics) {
     let mut diags = Diagnostics::new();
@@ -74,6 +83,7 @@ fn say(path: &Path) -> (String, Diagnostics) {
     let mut inputs = Inputs::default();
     let mut order = None;
     let mut locked = false;
+    let mut format = false;
     let flags = std::fs::read_to_string(path.with_extension("flags")).unwrap_or_default();
     for line in flags.lines() {
         match line.split_once(' ').expect("a flag has a value") {
@@ -85,6 +95,7 @@ fn say(path: &Path) -> (String, Diagnostics) {
             ("--pad-to", size) => bytes.resize(size.parse().expect("a number of bytes"), b'#'),
             ("--migrate", given) => order = Some(given),
             ("--locked", "yes") => locked = true,
+            ("--fmt", "yes") => format = true,
             (other, _) => panic!("{}: no flag `{other}`", path.display()),
         }
     }
@@ -95,6 +106,9 @@ fn say(path: &Path) -> (String, Diagnostics) {
             (format!("topology.d/{name}"), std::fs::read(others.join(name)).expect("a fixture can be read"))
         };
         files.extend(support::file_names(&others).into_iter().map(other));
+    }
+    if format {
+        return say_format(files);
     }
     if let Some(order) = order {
         let (planned, said, diags) = say_move(files, &inputs, order);
@@ -229,6 +243,7 @@ fn every_explanation_has_a_wrong_and_a_right_example() {
             }
             let word = |name: &str| info.iter().find_map(|it| it.strip_prefix(name));
             let (said, diags) = match word("migrate=") {
+                _ if info.contains(&"fmt") => say_format(files(info, text)),
                 _ if info.contains(&"lock") => {
                     say_lock(text, files(&["yaml"], LOCKED), inputs, info.contains(&"locked"))
                 }

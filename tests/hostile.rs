@@ -448,6 +448,10 @@ const TOKENS: [&str; 28] = [
     "? ",
 ];
 
+fn example() -> String {
+    std::fs::read_to_string(support::root().join("topology.yaml")).expect("the example is there")
+}
+
 /// One change of a text.
 #[derive(Debug, Clone)]
 enum Change {
@@ -467,6 +471,11 @@ fn change() -> impl Strategy<Value = Change> {
         (at.clone(), 0..TOKENS.len()).prop_map(|(at, token)| Change::Insert { at, token }),
         (at, any::<u8>()).prop_map(|(at, byte)| Change::Byte { at, byte }),
     ]
+}
+
+/// A text with some changes that nobody meant.
+pub(crate) fn damaged(text: String) -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(change(), 1..6).prop_map(move |it| changed(&text, &it))
 }
 
 fn changed(text: &str, changes: &[Change]) -> Vec<u8> {
@@ -521,9 +530,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_damaged_topology_is_told_or_compiled(changes in prop::collection::vec(change(), 1..6)) {
-        let text = std::fs::read_to_string(support::root().join("topology.yaml")).expect("the example is there");
-        let bytes = changed(&text, &changes);
+    fn a_damaged_topology_is_told_or_compiled(bytes in damaged(example())) {
         prop_assert_eq!(run(bytes.clone()), run(bytes));
     }
 

@@ -6,6 +6,7 @@ mod diagnostics;
 mod example;
 mod files;
 mod follow;
+mod format;
 mod golden;
 mod hostile;
 mod install;

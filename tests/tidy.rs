@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 20] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 20] = [
     ("lock", &["diag", "source"]),
     ("inputs", &["diag", "lock"]),
     ("syntax", &["diag", "source"]),
+    ("format", &["diag", "source", "syntax"]),
     ("topology", &["diag", "inputs", "source", "syntax", "target"]),
     ("addresses", &["diag", "lock", "source", "topology"]),
     ("model", &["addresses", "syntax", "target", "topology"]),

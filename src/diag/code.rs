@@ -172,6 +172,8 @@ codes! {
     T1303 ContradictoryLock Error "two lines of the lock contradict each other";
     T1304 LostAddress Error "an address of the lock cannot be kept";
     T1305 LockOutdated Error "the lock is not what the topology needs";
+
+    T1401 NotFormattable Error "a file cannot be formatted without changing what it says";
 }
 
 impl Code {

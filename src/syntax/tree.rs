@@ -589,7 +589,7 @@ impl Builder<'_> {
 }
 
 /// The length of a quoted scalar up to its closing quote: the parser's may include a comment.
-fn quoted(text: &str) -> usize {
+pub(crate) fn quoted(text: &str) -> usize {
     let mut characters = text.char_indices();
     let Some((_, quote)) = characters.next() else { return 0 };
     while let Some((at, character)) = characters.next() {

@@ -27,6 +27,11 @@ pub(crate) enum Command {
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Make the spelling of a topology's files uniform; comments and order stay.
+    ///
+    /// What is written says the same as before, value for value and comment for comment, or nothing is written.
+    #[command(after_help = FMT_EXAMPLES)]
+    Fmt(FmtArgs),
     /// Look after topology.lock, in which `compile` keeps the virtual IP of every name.
     #[command(subcommand)]
     Lock(LockCommand),
@@ -115,6 +120,17 @@ pub(crate) struct CheckArgs {
     /// Fail if topology.lock would change.
     #[arg(long)]
     pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FmtArgs {
+    /// The files, named as for `compile`; `-` alone prints standard input formatted.
+    #[arg(default_value = "topology.yaml")]
+    pub(crate) topology: Vec<PathBuf>,
+
+    /// Write nothing; print the files that would change, and how, and exit with 1 if there are any.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -355,6 +371,15 @@ Examples:
   meshlatch check mesh/topology.yaml
   meshlatch check clusters.yaml teams/
   helm template mesh | meshlatch check -";
+
+const FMT_EXAMPLES: &str = "\
+Examples:
+  topology.yaml, and topology.d/*.yaml if it exists
+      meshlatch fmt
+  See in CI whether everything is formatted
+      meshlatch fmt --check
+  From an editor
+      meshlatch fmt - < topology.d/payments.yaml";
 
 const MIGRATE_EXAMPLES: &str = "\
 Examples:

@@ -89,8 +89,8 @@ pub(crate) fn create(path: &Path, text: &str, mode: Mode, flush: Flush) -> io::R
     Ok(())
 }
 
-/// Puts a text in the place of a file: the old one is there, or the new one, and never a part of
-/// it, whatever happens.
+/// Puts a text in the place of a file, or where none is: the old one is there, or the new one, and
+/// never a part of it, whatever happens. Who may read and write it stays as it is.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut name = OsString::from(STAGING);
     name.push("-");
@@ -100,7 +100,10 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     if fs::symlink_metadata(&staged).is_ok() {
         remove(&staged)?;
     }
-    let written = create(&staged, text, Mode::Text, Flush::Now).and_then(|()| rename(&staged, path));
+    let old = fs::symlink_metadata(path).map(|it| it.permissions());
+    let written = create(&staged, text, Mode::Text, Flush::Now)
+        .and_then(|()| old.map_or(Ok(()), |it| fs::set_permissions(&staged, it)))
+        .and_then(|()| rename(&staged, path));
     written.inspect_err(|_| {
         // The first error is the one to tell.
         let _ = remove(&staged);

@@ -32,7 +32,8 @@ pub(crate) fn topology(args: &TopologyArgs, topology: &Files) -> Result<Vec<(Str
     Ok(texts)
 }
 
-fn unread(path: &Path, error: &io::Error) -> Failure {
+/// Says that a file of the topology could not be read.
+pub(crate) fn unread(path: &Path, error: &io::Error) -> Failure {
     let failure = Failure::io("read", path, error);
     let folder = beside(path, "d");
     match error.kind() {

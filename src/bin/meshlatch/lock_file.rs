@@ -13,7 +13,7 @@ use crate::args::LockArgs;
 use crate::failure::Failure;
 use crate::files::{Files, beside};
 use crate::tree::Transaction;
-use crate::{Status, disk, input, terminal};
+use crate::{Status, input, replace, terminal};
 
 /// A lock as it lies on the disk.
 #[derive(Debug)]
@@ -71,26 +71,15 @@ impl LockFile {
 
     /// Puts a text in its place.
     pub(crate) fn replace(&self, text: &str) -> Result<(), Failure> {
-        self.refuse_link()?;
-        disk::replace(&self.path, text).map_err(|error| Failure::io("write", &self.path, &error).help(WRITABLE))
+        replace::file(&self.path, text, WRITABLE)
     }
 
     /// The same as a part of something larger, which fails or goes well as a whole.
     pub(crate) fn replace_with(&self, transaction: &mut Transaction, text: &str) -> Result<(), Failure> {
-        self.refuse_link()?;
+        replace::refuse_link(&self.path)?;
         let before = self.exists().then(|| fs::read_to_string(&self.path)).transpose();
         let before = before.map_err(|error| Failure::io("read", &self.path, &error))?;
         transaction.rewrite(&self.path, before, text).map_err(|failure| failure.help(WRITABLE))
-    }
-
-    fn refuse_link(&self) -> Result<(), Failure> {
-        let path = &self.path;
-        if !fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
-            return Ok(());
-        }
-        Err(Failure::new(format!("{} is a symbolic link", path.display()))
-            .note("it would become a file, and what it names would stay as it is")
-            .help("put the file itself beside the topology"))
     }
 }
 

@@ -11,11 +11,13 @@ mod disk;
 mod explain;
 mod failure;
 mod files;
+mod fmt;
 mod init;
 mod input;
 mod inventory;
 mod lock_file;
 mod migrate;
+mod replace;
 mod rollout;
 mod stats;
 mod terminal;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Compile(args) => compile::compile(args),
         Command::Check(args) => compile::check(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Lock(LockCommand::Prune(args)) => lock_file::prune(args),
         Command::Migrate(args) => migrate::run(args),
         Command::Rollout(args) => rollout::run(args),
