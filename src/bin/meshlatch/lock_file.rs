@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use meshlatch::diag::{self, Diagnostics};
 use meshlatch::lock::Lock;
-use meshlatch::syntax;
+use meshlatch::{shell_word, syntax};
 
 use crate::args::LockArgs;
 use crate::failure::Failure;
@@ -118,10 +118,11 @@ fn no_other(topology: &Files, lock: &Path) -> Result<(), Failure> {
     match others.map(|it| (it, beside(it, "lock"))).find(|it| exists(&it.1)) {
         None => Ok(()),
         Some((file, other)) => {
+            let words = [&other, lock].map(|it| shell_word(&it.display().to_string()).to_string()).join(" ");
             let (file, other, lock) = (file.display(), other.display(), lock.display());
             Err(Failure::new(format!("{other} keeps addresses, and {lock} would be read in its place"))
                 .note("the lock belongs to what is named first")
-                .help(format!("name {file} first, or rename the lock: `mv {other} {lock}`")))
+                .help(format!("name {file} first, or rename the lock: `mv {words}`")))
         }
     }
 }
