@@ -12,6 +12,7 @@ mod human;
 mod suggest;
 
 pub use code::{Code, Severity};
+pub(crate) use human::{Page, printable};
 pub use human::{is_hidden, render, summary};
 pub use suggest::nearest;
 

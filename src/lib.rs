@@ -16,6 +16,8 @@
 //!
 //! While a service moves, two meshes are compiled, and [`phases`] mixes the bundles of both;
 //! [`migrate`] writes the topologies of such a move. [`format`](mod@format) makes the spelling of a file uniform.
+//! [`why`] says which lines of the topology an object comes from. [`follow`] follows every declared call
+//! through the objects of all clusters, and [`rollout`] finds an order of the clusters in which none is cut.
 //!
 //! A stage collects all its errors in [`diag::Diagnostics`], and the pipeline stops between
 //! stages. After `allocate` nothing in the user's hands can fail.
@@ -40,6 +42,7 @@ pub mod stats;
 pub mod syntax;
 pub mod target;
 pub mod topology;
+pub mod why;
 pub mod yaml;
 
 use std::collections::BTreeSet;
@@ -55,7 +58,7 @@ use model::{Lowered, Wait};
 use phases::{Mixing, Part};
 use source::Source;
 use stats::Stats;
-use syntax::Phase;
+use syntax::{Document, Phase};
 use topology::{Cluster, ClusterId, ServiceId, Topology};
 
 /// A mesh without errors, ready to be written cluster by cluster.
@@ -91,9 +94,16 @@ pub enum Outcome {
 /// When the topology has a mistake; every one that could be seen is in `diags`.
 pub fn compile(source: &Source, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
     diags.check()?;
-    let document = syntax::parse(source, diags)?;
+    build(&syntax::parse(source, diags)?, inputs, diags)
+}
+
+/// Compiles what was parsed, for whoever looks at it afterwards.
+///
+/// # Errors
+/// When a rule is broken; every broken rule is reported.
+pub fn build(document: &Document, inputs: &Inputs, diags: &mut Diagnostics) -> Result<Mesh, Reported> {
     let mut lock = inputs.lock.clone().unwrap_or_else(|| Lock::new("topology.lock"));
-    let topology = topology::resolve(&document, inputs, diags)?;
+    let topology = topology::resolve(document, inputs, diags)?;
     // What runs has its addresses first.
     let before = match document.before() {
         Some(before) => {

@@ -21,4 +21,5 @@ mod schemas;
 mod stats;
 mod support;
 mod tidy;
+mod why;
 mod yaml;

@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -37,6 +37,8 @@ const LAYERS: [(&str, &[&str]); 21] = [
         &["bundle", "change", "diag", "inputs", "model", "phases", "resources", "source", "syntax", "topology", "yaml"],
     ),
     ("stats", &["bundle", "model", "topology"]),
+    // Knows what the stages decide, and tells it as places of the source.
+    ("why", &["diag", "source", "syntax", "topology"]),
     (
         "lib",
         &[

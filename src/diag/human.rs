@@ -12,28 +12,11 @@ use crate::source::{File, Source, Span};
 #[must_use]
 pub fn render(diagnostics: &Diagnostics, source: &Source, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let lines = Lines::of(source.text());
-    let sorted = diagnostics.sorted();
-    // A line with a secret must not reach a terminal's history or the log of a CI job, and a file
-    // that has one may have more: no line of it is shown.
-    let secret = sorted.iter().any(|it| it.code == Code::SecretInFile) || source.text().contains("PRIVATE KEY-----");
-    // A password stands behind the name of its variable, or on the line below.
-    let passwords: BTreeSet<usize> = sorted
-        .iter()
-        .filter(|it| it.code == Code::PlaintextPassword)
-        .filter_map(|it| it.primary.as_ref().map(|label| lines.index(label.span.start)))
-        .flat_map(|line| [line, line + 1])
-        .collect();
+    let page = Page::of(source, diagnostics);
     let mut out = String::new();
-    for diagnostic in sorted {
-        let views = views(diagnostic, source, &lines);
-        let touched = |it: &View<'_>| {
-            let window = it.window;
-            lines.index(window.start)..lines.index(window.end.saturating_sub(1).max(window.start)) + 1
-        };
-        let shown = !secret && views.iter().all(|it| passwords.range(touched(it)).next().is_none());
+    for diagnostic in diagnostics.sorted() {
         // Writing to a `String` cannot fail.
-        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, &views, source, &lines, shown)]));
+        let _ = writeln!(out, "{}\n", renderer.render(&[group(diagnostic, &page)]));
     }
     out
 }
@@ -61,78 +44,120 @@ const MAX_BEHIND: usize = 256;
 /// A message repeats the user's words, but no more of them than can be read.
 const MAX_MESSAGE: usize = 600;
 
-/// What a diagnostic shows of one file.
-struct View<'a> {
-    file: File<'a>,
-    /// Its places, each with the kind of its mark; the primary one comes first.
-    labels: Vec<(AnnotationKind, &'a Label)>,
-    /// The whole lines of them.
-    window: Span,
-}
-
-impl View<'_> {
-    fn spans(&self) -> impl Iterator<Item = Span> + Clone {
-        self.labels.iter().map(|it| it.1.span)
-    }
-}
-
-/// What a diagnostic shows: the file of its primary place, then the others.
-fn views<'a>(diagnostic: &'a Diagnostic, source: &'a Source, lines: &Lines) -> Vec<View<'a>> {
-    let Some(primary) = &diagnostic.primary else { return Vec::new() };
-    let mut views: Vec<View<'a>> = Vec::new();
-    let context = diagnostic.context.iter().map(|it| (AnnotationKind::Context, it));
-    for label in std::iter::once((AnnotationKind::Primary, primary)).chain(context) {
-        let file = source.file(label.1.span);
-        match views.iter_mut().find(|it| it.file.span == file.span) {
-            Some(view) => view.labels.push(label),
-            None => views.push(View { file, labels: vec![label], window: file.span }),
-        }
-    }
-    for view in &mut views {
-        let mut window = lines.window(view.file, view.spans());
-        if window.end - window.start > MAX_SHOWN {
-            window = Lines::shortened(window, source.text(), view.spans());
-        }
-        view.window = window;
-    }
-    views
-}
-
-fn group<'a>(
-    diagnostic: &'a Diagnostic,
-    views: &[View<'a>],
-    source: &'a Source,
-    lines: &Lines,
-    lines_shown: bool,
-) -> Group<'a> {
+fn group<'a>(diagnostic: &'a Diagnostic, page: &Page<'a>) -> Group<'a> {
     let level = match diagnostic.code.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(printable(&diagnostic.message)).id(diagnostic.code.as_str());
-    let mut elements: Vec<Element<'a>> = Vec::new();
-    for view in views {
+    let context = diagnostic.context.iter().map(|it| (AnnotationKind::Context, it));
+    let marks: Vec<_> = match &diagnostic.primary {
+        Some(primary) => std::iter::once((AnnotationKind::Primary, primary)).chain(context).collect(),
+        None => Vec::new(),
+    };
+    let mut elements = page.snippets(&marks);
+    elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
+    title.elements(elements)
+}
+
+/// A source as it may be shown.
+pub(crate) struct Page<'a> {
+    source: &'a Source,
+    lines: Lines,
+    /// Whether no line may be shown.
+    secret: bool,
+    /// The lines of passwords.
+    passwords: BTreeSet<usize>,
+}
+
+/// What is shown of one file.
+struct View<'a, 'b> {
+    file: File<'a>,
+    /// Its places, each with the kind of its mark, in the order in which they were given.
+    labels: Vec<(AnnotationKind, &'b Label)>,
+    /// The whole lines of them.
+    window: Span,
+}
+
+impl View<'_, '_> {
+    fn spans(&self) -> impl Iterator<Item = Span> + Clone {
+        self.labels.iter().map(|it| it.1.span)
+    }
+}
+
+impl<'a> Page<'a> {
+    /// A line with a secret must not reach a terminal's history or the log of a CI job, and a file
+    /// that has one may have more: no line of it is shown.
+    pub(crate) fn of(source: &'a Source, diagnostics: &Diagnostics) -> Self {
+        let lines = Lines::of(source.text());
+        let secret = diagnostics.list.iter().any(|it| it.code == Code::SecretInFile)
+            || source.text().contains("PRIVATE KEY-----");
+        // A password stands behind the name of its variable, or on the line below.
+        let passwords = diagnostics
+            .list
+            .iter()
+            .filter(|it| it.code == Code::PlaintextPassword)
+            .filter_map(|it| it.primary.as_ref().map(|label| lines.index(label.span.start)))
+            .flat_map(|line| [line, line + 1])
+            .collect();
+        Self { source, lines, secret, passwords }
+    }
+
+    /// The index of the line that holds this byte.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.lines.index(at)
+    }
+
+    /// The lines of these marks, or where the first of them is, file by file: that of the first mark
+    /// comes first.
+    pub(crate) fn snippets(&self, marks: &[(AnnotationKind, &Label)]) -> Vec<Element<'a>> {
+        let views = self.views(marks);
+        let touched = |window: Span| {
+            let last = window.end.saturating_sub(1).max(window.start);
+            self.lines.index(window.start)..self.lines.index(last) + 1
+        };
+        let shown = !self.secret && views.iter().all(|it| self.passwords.range(touched(it.window)).next().is_none());
+        views.into_iter().map(|it| self.snippet(&it, shown)).collect()
+    }
+
+    fn views<'b>(&self, marks: &[(AnnotationKind, &'b Label)]) -> Vec<View<'a, 'b>> {
+        let mut views: Vec<View<'a, 'b>> = Vec::new();
+        for label in marks {
+            let file = self.source.file(label.1.span);
+            match views.iter_mut().find(|it| it.file.span == file.span) {
+                Some(view) => view.labels.push(*label),
+                None => views.push(View { file, labels: vec![*label], window: file.span }),
+            }
+        }
+        for view in &mut views {
+            let mut window = self.lines.window(view.file, view.spans());
+            if window.end - window.start > MAX_SHOWN {
+                window = Lines::shortened(window, self.source.text(), view.spans());
+            }
+            view.window = window;
+        }
+        views
+    }
+
+    fn snippet(&self, view: &View<'a, '_>, shown: bool) -> Element<'a> {
         let window = view.window;
-        if !lines_shown || window.end - window.start > MAX_SHOWN || view.file.span.start == view.file.span.end {
-            let (line, column) = source.line_column(view.labels[0].1.span);
-            elements.push(Origin::path(escaped(view.file.name)).line(line).char_column(column).into());
-            continue;
+        if !shown || window.end - window.start > MAX_SHOWN || view.file.span.start == view.file.span.end {
+            let (line, column) = self.source.line_column(view.labels[0].1.span);
+            return Origin::path(escaped(view.file.name)).line(line).char_column(column).into();
         }
         let shift = |span: Span| {
             // A mark needs a place to stand, also at the end of the file or of a line.
             let start = span.start.clamp(window.start, window.end) - window.start;
             start..(span.end.clamp(window.start, window.end) - window.start).max(start)
         };
-        let mut snippet = Snippet::source(source.slice(window))
+        let mut snippet = Snippet::source(self.source.slice(window))
             .path(escaped(view.file.name))
-            .line_start(lines.number(view.file, window.start));
+            .line_start(self.lines.number(view.file, window.start));
         for (kind, label) in &view.labels {
             snippet = snippet.annotation(kind.span(shift(label.span)).label(printable(&label.text)));
         }
-        elements.push(snippet.into());
+        snippet.into()
     }
-    elements.extend(diagnostic.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
-    title.elements(elements)
 }
 
 /// Whether a character would move a terminal's cursor or turn the direction of a line.
@@ -143,7 +168,7 @@ pub fn is_hidden(c: char) -> bool {
 
 /// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
 /// direction of a line is shown by its number.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     if let Some((cut, _)) = text.char_indices().nth(MAX_MESSAGE) {
         return escaped(&text[..cut]) + "…";
     }

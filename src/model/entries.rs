@@ -129,7 +129,7 @@ fn endpoint<'a>(far: &Far<'a>, ports: &[&'a Port], cluster: &Cluster) -> Endpoin
 
 impl crate::topology::Service {
     /// The numbers of the target ports of these ports, if all are known: then an entry can select the pods.
-    pub(super) fn target_numbers(&self, ports: &BTreeSet<usize>) -> Option<Vec<u16>> {
+    pub(crate) fn target_numbers(&self, ports: &BTreeSet<usize>) -> Option<Vec<u16>> {
         ports.iter().map(|it| self.target_number(&self.ports[*it])).collect()
     }
 
