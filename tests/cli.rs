@@ -12,6 +12,7 @@ mod inventory;
 mod lock;
 mod migrate;
 mod tree;
+mod why;
 mod words;
 
 use std::collections::BTreeMap;

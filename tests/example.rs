@@ -116,6 +116,20 @@ fn the_readme_shows_what_is_counted() {
 }
 
 #[test]
+fn the_readme_shows_why() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("topology.yaml"), block("yaml topology")).expect("a file can be written");
+    let line = "out/west/20-mesh/cart.default.yaml:18";
+    assert!(readme().contains(&format!("`meshlatch why {line}`")));
+    let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+        .args(["why", line])
+        .current_dir(folder.path())
+        .output()
+        .expect("the program starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), block("text why"));
+}
+
+#[test]
 fn every_topology_of_the_readme_compiles() {
     let mesh = support::compile(&block("yaml right"));
     assert_eq!(mesh.clusters().count(), 2);

@@ -107,11 +107,13 @@ fn note(need: &Need, source: &Source) -> Option<String> {
     if need.ways.len() < 2 || leads.len() < 2 {
         return None;
     }
-    let places: Vec<_> = leads.iter().map(|it| source.line_column(it.at)).collect();
+    let places: Vec<_> = leads.iter().map(|it| (source.file(it.at).name, source.line_column(it.at))).collect();
     let shown = if leads.len() > MAX_WAYS { MAX_WAYS } else { leads.len() };
-    let one_line = places.windows(2).any(|it| it[0].0 == it[1].0);
-    let place = |(line, column): &(usize, usize)| {
-        if one_line { format!("{line}:{column}") } else { line.to_string() }
+    let one_line = places.windows(2).any(|it| it[0].0 == it[1].0 && it[0].1.0 == it[1].1.0);
+    let one_file = places.iter().all(|it| it.0 == places[0].0);
+    let place = |(file, (line, column)): &(&str, (usize, usize))| {
+        let place = if one_line { format!("{line}:{column}") } else { line.to_string() };
+        if one_file { place } else { format!("{file}:{place}") }
     };
     let mut text: Vec<_> = places[..shown].iter().map(place).collect();
     text.extend((leads.len() > shown).then(|| format!("{} more", leads.len() - shown)));
@@ -129,11 +131,11 @@ pub fn json(answers: &[Answer], source: &Source) -> String {
     let place = |cause: &Cause| {
         let (line, column) = source.line_column(cause.at);
         Place {
-            file: source.name().to_owned(),
+            file: source.file(cause.at).name.to_owned(),
             line,
             column,
-            start: cause.whole.start,
-            end: cause.whole.end,
+            start: cause.whole.start - source.file(cause.at).span.start,
+            end: cause.whole.end - source.file(cause.at).span.start,
             what: cause.text.clone(),
         }
     };

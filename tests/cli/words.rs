@@ -11,6 +11,7 @@ fn help_and_version_are_results() {
         &["check", "--help"],
         &["fmt", "--help"],
         &["stats", "--help"],
+        &["why", "--help"],
         &["migrate", "--help"],
         &["certs", "--help"],
         &["explain", "--help"],

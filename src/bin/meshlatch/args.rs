@@ -1,9 +1,11 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use meshlatch::why::Query;
+
 
 /// Compiles one topology of a mesh over several clusters into a bundle of YAML for each.
 ///
@@ -52,6 +54,13 @@ pub(crate) enum Command {
     /// Count the objects of each cluster, and about how many clusters its Envoys hold.
     #[command(after_help = STATS_EXAMPLES)]
     Stats(StatsArgs),
+    /// Say which lines of the topology an object of a bundle comes from.
+    ///
+    /// Without any of these lines, `compile` would not write it. Where several do the same, it says that
+    /// one of them is enough. The object is one of a file that was written, by file and line, or one that
+    /// would be written now, by kind and name as with kubectl.
+    #[command(after_help = WHY_EXAMPLES)]
+    Why(WhyArgs),
     /// Make a root and the intermediates of the clusters, for a trial or a test.
     ///
     /// Writes DIR/root-key.pem, DIR/root-cert.pem, and for each cluster the folder that `trust.files`
@@ -239,6 +248,58 @@ pub(crate) struct StatsArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// `FILE:LINE`, FILE, KIND/NAME, KIND/NAMESPACE/NAME, or KIND with the NAME behind it.
+    pub(crate) object: String,
+
+    /// The name, where a KIND stands before it.
+    pub(crate) name: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// The namespace of the object; any without it.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+
+    /// Look at this cluster only; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Vec<String>,
+
+    /// The folder of the bundles, as answers call it.
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    pub(crate) output: PathBuf,
+
+    /// How the answer is printed.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+impl WhyArgs {
+    /// The words that name the object, and the topology: what stands behind a KIND is its name.
+    pub(crate) fn words(&self) -> ((&str, Option<&str>), Vec<PathBuf>) {
+        let (object, topology) = (self.object.as_str(), &self.topology.topology);
+        match &self.name {
+            Some(name) if Query::wants_name(object) => ((object, Some(name)), topology.clone()),
+            Some(name) => {
+                let more = topology.iter().filter(|_| *topology != [Path::new(TOPOLOGY)]).cloned();
+                ((object, None), std::iter::once(name.into()).chain(more).collect())
+            }
+            None => ((object, None), topology.clone()),
+        }
+    }
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people, with the lines.
+    Human,
+    /// For programs, with lines, columns and bytes.
+    Json,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CertsArgs {
     #[command(flatten)]
     pub(crate) topology: TopologyArgs,
@@ -273,13 +334,16 @@ pub(crate) enum Layout {
     Tls,
 }
 
+/// The topology that is read if none is named.
+const TOPOLOGY: &str = "topology.yaml";
+
 /// A topology, with what it cannot know.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct TopologyArgs {
     /// The files, and folders whose *.yaml files are meant; `-` reads from standard input.
     ///
     /// A file NAME.yaml that is named alone has the files of the folder NAME.d beside it, if there is one.
-    #[arg(default_value = "topology.yaml")]
+    #[arg(default_value = TOPOLOGY)]
     pub(crate) topology: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -404,6 +468,16 @@ Examples:
   meshlatch stats
   The sidecar with the most Envoy clusters of each cluster
       meshlatch stats --json | jq '.clusters[] | [.name, .mesh.most.clusters]'";
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  What asked for the object at this line
+      meshlatch why out/west/20-mesh/cart.shop.yaml:14
+  As with kubectl, in every cluster that has one
+      meshlatch why serviceentry/cart -n shop
+      meshlatch why se cart --cluster west
+  The lines of another topology, for a program
+      meshlatch why vs/shop/cart mesh.yaml --format json | jq '.objects[].needs'";
 
 const CERTS_EXAMPLES: &str = "\
 Examples:

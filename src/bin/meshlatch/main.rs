@@ -22,6 +22,7 @@ mod rollout;
 mod stats;
 mod terminal;
 mod tree;
+mod why;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Migrate(args) => migrate::run(args),
         Command::Rollout(args) => rollout::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Why(args) => why::run(args),
         Command::Certs(args) => certs::run(args),
         Command::Explain { code } => explain::run(code.as_deref()),
         Command::Init { file } => init::run(file),

@@ -24,12 +24,22 @@ impl Color {
 /// Prints a result. That nobody reads it to the end is no mistake: `meshlatch explain | head`.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    finish(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+fn finish(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::io("write to", Path::new("standard output"), &error))
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a result in color, which is dropped where it is not wanted.
+pub(crate) fn print_colored(text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
+    finish(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
 /// Says something beside the result; colors are dropped where they are not wanted.
