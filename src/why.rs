@@ -73,6 +73,12 @@ impl Origin {
         self
     }
 
+    /// With the needs of another, too.
+    fn both(mut self, other: Self) -> Self {
+        self.needs.extend(other.needs);
+        self.related(other.related)
+    }
+
     /// What is there for either of two origins: the needs of both, side by side.
     fn or(self, other: Self) -> Self {
         if self.needs == other.needs {

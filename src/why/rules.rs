@@ -198,7 +198,10 @@ impl<'a> Rules<'a> {
     fn secret(self, id: Option<&Id>) -> Option<Origin> {
         let (places, here) = (self.places, self.here);
         if id.is_none() {
-            return Some(self.cluster());
+            // Where the mesh has a secret store, files are a cluster's own wish.
+            let stored = places.mesh_field(&["trust", "externalSecret"], "").is_some();
+            let files = places.cluster_field(here, &["trust", "files"], "it has files of its own").filter(|_| stored);
+            return Some(Origin::default().any(files.into_iter().map(|it| vec![it]).collect()).both(self.cluster()));
         }
         let TrustOrigin::ExternalSecret { .. } = places.topology.cluster(here).trust.origin else { return None };
         let text = "a secret store has the certificates";

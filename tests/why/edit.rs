@@ -55,6 +55,18 @@ impl Tree {
         balances.flat_map(Self::spans).collect()
     }
 
+    /// The lines of settings that bring objects.
+    pub(super) fn settings(&self) -> Vec<Span> {
+        let fields = |tree: &Self, names: &[&str]| {
+            let Map(map) = tree else { return Vec::new() };
+            map.iter().filter(|it| names.contains(&it.0.as_str())).map(|it| it.1).collect()
+        };
+        let mesh = self.get("mesh").map(|it| fields(it, &["authorization", "gatewayAddresses", "names", "trust"]));
+        let clusters = self.entries("clusters").iter().map(|it| fields(&it.2, &["dns", "install", "trust"]));
+        let services = self.entries("services").iter().map(|it| fields(&it.2, &["names", "workload"]));
+        mesh.into_iter().chain(clusters).chain(services).flatten().collect()
+    }
+
     /// The lines in which a cluster is declared.
     pub(super) fn cluster(&self, name: &str) -> Span {
         self.entries("clusters").iter().find(|it| it.0 == name).expect("it is declared").1
