@@ -37,7 +37,7 @@ fn finish(written: io::Result<()>) -> Result<(), Failure> {
 }
 
 /// Prints a result in color, which is dropped where it is not wanted.
-pub(crate) fn print_colored(text: &str) -> Result<(), Failure> {
+pub(crate) fn print_styled(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::AutoStream::auto(io::stdout().lock());
     finish(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &WhyArgs) -> Result<Status, Failure> {
         Format::Json => terminal::print(&why::json(&answers, &topology.source))?,
         Format::Human => {
             let told: String = answers.iter().map(|it| why::render(it, &topology.source, &diags, true)).collect();
-            terminal::print_colored(&told)?;
+            terminal::print_styled(&told)?;
         }
     }
     Ok(Status::Well)
