@@ -6,7 +6,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use meshlatch::why::Query;
 
-
 /// Compiles one topology of a mesh over several clusters into a bundle of YAML for each.
 ///
 /// Exit codes: 0 well, 1 the topology has errors, or what `--check` or `--locked` found, 2 anything else.

@@ -100,14 +100,19 @@ pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     if fs::symlink_metadata(&staged).is_ok() {
         remove(&staged)?;
     }
-    let old = fs::symlink_metadata(path).map(|it| it.permissions());
     let written = create(&staged, text, Mode::Text, Flush::Now)
-        .and_then(|()| old.map_or(Ok(()), |it| fs::set_permissions(&staged, it)))
+        .and_then(|()| keep_access(path, &staged))
         .and_then(|()| rename(&staged, path));
     written.inspect_err(|_| {
         // The first error is the one to tell.
         let _ = remove(&staged);
     })
+}
+
+/// Lets those read and write a file who may do so with another, if that is there.
+pub(crate) fn keep_access(of: &Path, file: &Path) -> io::Result<()> {
+    step()?;
+    fs::symlink_metadata(of).map_or(Ok(()), |it| fs::set_permissions(file, it.permissions()))
 }
 
 /// Moves a file or a folder; a file that is there is replaced.
