@@ -86,7 +86,7 @@ func work(arguments []string) error {
 	return nil
 }
 
-// routeAll judges one case after the other: a move has a plan, any other a topology.
+// routeAll judges one case after the other: a move has a plan, roll-outs have several topologies.
 func routeAll(ctx context.Context, settings route.Settings, r *report.Report, cases []string, wait bool) error {
 	for _, dir := range cases {
 		s := settings
@@ -94,6 +94,8 @@ func routeAll(ctx context.Context, settings route.Settings, r *report.Report, ca
 		judge := route.Run
 		if _, err := os.Stat(filepath.Join(dir, "PLAN.md")); err == nil {
 			judge = route.Move
+		} else if _, err := os.Stat(filepath.Join(dir, "all.yaml")); err == nil {
+			judge = route.Rollouts
 		}
 		if err := judge(ctx, s, r.Case(dir), dir, wait); err != nil {
 			return err

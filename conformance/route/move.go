@@ -119,6 +119,9 @@ type object struct{ group, kind, namespace, name string }
 // look remembers what the bundles hold.
 func (m *move) look(ctx context.Context) error {
 	for _, name := range topology.Keys(m.world.Clusters) {
+		if _, err := os.Stat(filepath.Join(m.dir, "out", name)); err != nil {
+			continue // it is no cluster of the mesh yet
+		}
 		text, err := m.world.Clusters[name].Kubectl(ctx, "", "kustomize", filepath.Join(m.dir, "out", name))
 		if err != nil {
 			return err
@@ -182,7 +185,7 @@ func (m *move) follow(ctx context.Context, load *steady) error {
 		m.spans = append(m.spans, span{began: time.Now()})
 		for i, command := range step.commands {
 			began := time.Now()
-			if err := m.shell(ctx, command); err != nil {
+			if err := errors.Join(m.installNew(ctx, command), m.shell(ctx, command)); err != nil {
 				return fmt.Errorf("%s: %w", step.name, err)
 			}
 			if i == 0 {
@@ -203,7 +206,9 @@ func (m *move) follow(ctx context.Context, load *steady) error {
 // wanted are the calls under which the service moves: those to it and those that it makes itself, and
 // those to whoever is replaced on the way.
 func (m *move) wanted() ([]want, map[line]request) {
-	touched := func(key string) bool { return key == m.service || m.rolled(m.first.topology.Services[key]) }
+	touched := func(key string) bool {
+		return m.service == "" || key == m.service || m.rolled(m.first.topology.Services[key])
+	}
 	var list []want
 	for _, key := range topology.Keys(m.first.topology.Services) {
 		caller := m.first.topology.Services[key]
@@ -297,6 +302,7 @@ func (m *move) judgeLoad(load *steady, end time.Time) {
 	slices.Sort(failures)
 	_ = os.WriteFile(filepath.Join(m.world.Logs, "failures.txt"), []byte(strings.Join(failures, "")), 0o644)
 	for i, s := range m.states()[:len(m.spans)] {
+		failed := 0
 		for _, it := range load.lines {
 			list := calls[kind{i, it}]
 			if list == nil && !m.always(i, it) {
@@ -313,11 +319,22 @@ func (m *move) judgeLoad(load *steady, end time.Time) {
 			if list == nil {
 				wrong = append(wrong, "no call was made")
 			}
+			if s.wrong {
+				failed += len(wrong)
+				continue
+			}
 			answered := []string{}
 			for _, name := range topology.Keys(by) {
 				answered = append(answered, fmt.Sprintf("%s %d", name, by[name]))
 			}
 			m.world.Case.Judge(fmt.Sprintf("%s: %s: %d calls, answered by %s", s.name, it, len(list), strings.Join(answered, ", ")), errorOf(wrong))
+		}
+		if s.wrong {
+			var err error
+			if failed == 0 {
+				err = errors.New("no call failed")
+			}
+			m.world.Case.Judge(fmt.Sprintf("%s: it is seen to cut calls: %d", s.name, failed), err)
 		}
 	}
 	m.world.Case.Progress("%d calls in %.0f s", len(load.calls), end.Sub(m.spans[0].began).Seconds())

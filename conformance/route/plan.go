@@ -14,7 +14,7 @@ import (
 
 // plan is how a service moves.
 type plan struct {
-	service string // that moves
+	service string // that moves; empty if everything may change
 	first   state
 	steps   []state
 }
@@ -25,6 +25,7 @@ type state struct {
 	topology *topology.Topology
 	commands []string
 	notes    []string // what the plan asks a person to do
+	wrong    bool     // whether calls must fail on the way to it
 }
 
 var (

@@ -37,15 +37,24 @@ type World struct {
 	Topology *topology.Topology
 	Clusters map[string]*cluster.Cluster
 	Outside  *outside
+
+	later     []*topology.Topology // others whose pods will run
+	installed map[string]bool      // clusters that have Istio and a bundle
 }
 
 // Open starts the clusters of a case and does what their runbooks say, up to running applications.
 func Open(ctx context.Context, settings Settings, c *report.Case, dir string) (*World, error) {
+	return openWith(ctx, settings, c, dir, nil)
+}
+
+// openWith also knows the pods of other topologies. A cluster that has no bundle yet gets no Istio.
+func openWith(ctx context.Context, settings Settings, c *report.Case, dir string, later []*topology.Topology) (*World, error) {
 	t, err := topology.Read(filepath.Join(dir, "topology.yaml"))
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Settings: settings, Case: c, Dir: dir, Topology: t, Clusters: map[string]*cluster.Cluster{}}
+	w := &World{Settings: settings, Case: c, Dir: dir, Topology: t, Clusters: map[string]*cluster.Cluster{},
+		later: later, installed: map[string]bool{}}
 	if err := cluster.Outside(); err != nil {
 		return nil, err
 	}
@@ -75,7 +84,12 @@ func Open(ctx context.Context, settings Settings, c *report.Case, dir string) (*
 	if err := w.trust(); err != nil {
 		return w, err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, "out", name))
+		return err != nil
+	})
 	for _, name := range names {
+		w.installed[name] = true
 		all.Go(func() error { return w.install(ctx, name) })
 	}
 	if err := all.Wait(); err != nil {
@@ -176,16 +190,18 @@ func (w *World) workload(name string, pod *corev1.Pod) string {
 		Pod     string   `json:"pod"`
 		Listen  []listen `json:"listen"`
 	}{Cluster: name, Pod: pod.Name}
-	for _, key := range topology.Keys(w.Topology.Services) {
-		s := w.Topology.Services[key]
-		if s.Namespace != pod.Namespace || !covers(s.Selector, pod.Labels) {
-			continue
-		}
-		it.Service = key
-		for i, port := range topology.Keys(s.Ports) {
-			number := targetOf(s, s.Ports[port], i)
-			if !slices.ContainsFunc(it.Listen, func(l listen) bool { return l.Port == number }) {
-				it.Listen = append(it.Listen, listen{number, topology.ProtocolOf(port, s.Ports[port])})
+	for _, t := range append([]*topology.Topology{w.Topology}, w.later...) {
+		for _, key := range topology.Keys(t.Services) {
+			s := t.Services[key]
+			if s.Namespace != pod.Namespace || !covers(s.Selector, pod.Labels) {
+				continue
+			}
+			it.Service = key
+			for i, port := range topology.Keys(s.Ports) {
+				number := targetOf(s, s.Ports[port], i)
+				if !slices.ContainsFunc(it.Listen, func(l listen) bool { return l.Port == number }) {
+					it.Listen = append(it.Listen, listen{number, topology.ProtocolOf(port, s.Ports[port])})
+				}
 			}
 		}
 	}
