@@ -72,3 +72,8 @@ impl Bundle {
         texts.join("---\n")
     }
 }
+
+/// Whether a file that is not applied is one that somebody runs or hands to a tool, and not merely reads.
+pub(crate) fn is_by_hand(path: &str) -> bool {
+    path.contains('/')
+}

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::bundle::Bundle;
+use crate::bundle::{self, Bundle};
 use crate::phases::{self, Id, Object};
 
 /// The objects and files that are not the same.
@@ -70,7 +70,7 @@ impl Change {
 
 /// Files that differ, are not applied, and install something.
 fn by_hand(old: &Bundle, new: &Bundle) -> Vec<String> {
-    let paths = new.files().chain(old.files()).filter(|(path, file)| !file.applied && path.contains('/'));
+    let paths = new.files().chain(old.files()).filter(|(path, file)| !file.applied && bundle::is_by_hand(path));
     let mut paths: Vec<_> =
         paths.map(|it| it.0).filter(|path| old.get(path) != new.get(path)).map(str::to_owned).collect();
     paths.dedup();

@@ -28,6 +28,7 @@ pub mod addresses;
 pub mod bundle;
 mod change;
 pub mod diag;
+pub mod diff;
 pub mod follow;
 pub mod format;
 pub mod inputs;

@@ -3,6 +3,7 @@
 
 mod cli;
 mod diagnostics;
+mod diff;
 mod example;
 mod files;
 mod follow;

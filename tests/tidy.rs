@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -29,12 +29,27 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("follow", &["model", "phases", "topology"]),
     // What differs between two bundles, and what that takes.
     ("change", &["bundle", "phases"]),
+    // Compares what was written, by whomever; what that means, the topologies say.
+    ("diff", &["bundle", "diag", "follow", "model", "topology", "yaml"]),
     // Goes from one mesh to another, moment by moment.
     ("rollout", &["bundle", "change", "follow", "model", "phases", "resources", "syntax", "topology", "yaml"]),
     // Compiles as a user would, and compares what comes out.
     (
         "migrate",
-        &["bundle", "change", "diag", "inputs", "model", "phases", "resources", "source", "syntax", "topology", "yaml"],
+        &[
+            "bundle",
+            "change",
+            "diag",
+            "diff",
+            "inputs",
+            "model",
+            "phases",
+            "resources",
+            "source",
+            "syntax",
+            "topology",
+            "yaml",
+        ],
     ),
     ("stats", &["bundle", "model", "topology"]),
     // Knows what the stages decide, and tells it as places of the source.

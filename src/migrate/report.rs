@@ -1,13 +1,12 @@
 //! `PLAN.md`: what to do in each step, in which order, how to see that it worked, and the way back.
 
-use serde_yaml::Value;
-
 use super::{Order, State, Step, Turn};
 use crate::change::{self, Change};
+use crate::diff;
 use crate::phases::{Id, Object, Part};
 use crate::resources::{PlanAction, PlanStep, PlanView};
 use crate::syntax::Phase;
-use crate::topology::{ClusterId, ServiceId, Workload};
+use crate::topology::ServiceId;
 
 /// What the template of the plan needs.
 pub(super) fn view<'a>(order: &Order<'a>, by_weight: bool, now: &'a State, steps: &'a [Step]) -> PlanView<'a> {
@@ -125,12 +124,9 @@ fn restarts(state: &State, turn: &Turn) -> Vec<String> {
     let deployments = change.new.iter().filter(|(id, _)| id.0 == "Deployment");
     deployments
         .filter_map(|(id, new)| {
-            let old = environment(&change.old.get(id)?.value);
-            let new = environment(&new.value);
-            let changed: Vec<_> = new
-                .iter()
-                .filter(|it| !old.contains(it))
-                .map(|(name, value)| format!("`{}`", format!("{name}={value}").replace(['`', '\n'], " ")))
+            let changed: Vec<_> = diff::variables(&change.old.get(id)?.value, &new.value)
+                .into_iter()
+                .filter_map(|it| Some(format!("`{}`", format!("{}={}", it.name, it.new?).replace(['`', '\n'], " "))))
                 .collect();
             (!changed.is_empty()).then(|| {
                 format!("In `{cluster}` the pods of `{}` are replaced: they get {}.", id.2, changed.join(", "))
@@ -139,31 +135,20 @@ fn restarts(state: &State, turn: &Turn) -> Vec<String> {
         .collect()
 }
 
-fn environment(deployment: &Value) -> Vec<(String, String)> {
-    let containers = deployment["spec"]["template"]["spec"]["containers"].as_sequence();
-    let variables = containers.into_iter().flatten().filter_map(|it| it["env"].as_sequence()).flatten();
-    variables.filter_map(|it| Some((it["name"].as_str()?.to_owned(), it["value"].as_str()?.to_owned()))).collect()
-}
-
 /// Callers whose pods somebody else deploys, and the name that they must call from now on.
 fn elsewhere(previous: &State, step: &Step, service: ServiceId) -> Vec<String> {
     let after = &step.state.mesh.topology;
     let before = step.state.mesh.before.as_ref().map_or(&previous.mesh.topology, |it| &it.0.topology);
-    let callers = after.services.iter().filter(|it| it.calls.iter().any(|call| call.callee == service));
-    let foreign = callers.filter(|it| !matches!(it.workload, Workload::Deployment(_)));
-    foreign
-        .flat_map(|caller| {
-            let renamed = |id: &&ClusterId| after.host(**id, service) != before.host(**id, service);
-            caller.placement.iter().filter(renamed).map(move |id| {
-                format!(
-                    "In `{}` the pods of `{}` come from elsewhere. After this step, and before the next, let them call `{}` in \
-                     place of `{}`.",
-                    after.cluster(*id).name,
-                    caller.key,
-                    after.host(*id, service),
-                    before.host(*id, service)
-                )
-            })
+    let callee = &after.service(service).key;
+    diff::renamed_elsewhere(before, after)
+        .into_iter()
+        .filter(|it| it.callee == *callee)
+        .map(|it| {
+            format!(
+                "In `{}` the pods of `{}` come from elsewhere. After this step, and before the next, let them call `{}` in \
+                 place of `{}`.",
+                it.cluster, it.caller, it.new, it.old
+            )
         })
         .collect()
 }
