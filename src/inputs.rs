@@ -61,6 +61,14 @@ impl Inputs {
         self.given.iter().filter(|(_, given)| !given.optional).map(|((name, _), given)| (name.as_str(), given))
     }
 
+    /// The same, where nobody minds if no cluster has a name that is given.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.given.values_mut().for_each(|it| it.optional = true);
+        self.outputs.clear();
+        self
+    }
+
     /// Files of which one output at least must mean a cluster.
     pub fn outputs(&self) -> impl Iterator<Item = &Outputs> {
         self.outputs.iter()

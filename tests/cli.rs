@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_types, reason = "these tests are about files")]
 
 mod certs;
+mod diff;
 mod edited;
 mod faults;
 mod files;

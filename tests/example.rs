@@ -130,6 +130,26 @@ fn the_readme_shows_why() {
 }
 
 #[test]
+fn the_docs_show_what_differs() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let text = block("yaml topology");
+    let moved =
+        text.replacen("    clusters: east\n    ports: {grpc: 7070}", "    clusters: west\n    ports: {grpc: 7070}", 1);
+    std::fs::write(folder.path().join("east-cart.yaml"), &text).expect("a file can be written");
+    std::fs::write(folder.path().join("west-cart.yaml"), moved).expect("a file can be written");
+    let output = Command::new(env!("CARGO_BIN_EXE_meshlatch"))
+        .args(["diff", "east-cart.yaml", "west-cart.yaml"])
+        .current_dir(folder.path())
+        .output()
+        .expect("the program starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let docs = std::fs::read_to_string(support::root().join("docs/diff.md")).expect("there is a page");
+    let (_, shown) = docs.split_once("```text diff\n").expect("it shows a difference");
+    let (shown, _) = shown.split_once("```\n").expect("a block ends");
+    assert!(printed.starts_with(shown), "it prints\n{printed}");
+}
+
+#[test]
 fn every_topology_of_the_readme_compiles() {
     let mesh = support::compile(&block("yaml right"));
     assert_eq!(mesh.clusters().count(), 2);

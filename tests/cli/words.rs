@@ -9,6 +9,7 @@ fn help_and_version_are_results() {
         &["--help"][..],
         &["compile", "--help"],
         &["check", "--help"],
+        &["diff", "--help"],
         &["fmt", "--help"],
         &["stats", "--help"],
         &["why", "--help"],

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -25,6 +26,16 @@ pub(crate) enum Command {
     /// Write the bundle of each cluster.
     #[command(after_help = COMPILE_EXAMPLES)]
     Compile(CompileArgs),
+    /// Say what changes between two topologies, trees or git revisions, and what that means.
+    ///
+    /// OLD and NEW are each a topology, a tree such as `out` or one cluster's folder of it, or a git
+    /// revision. Without them, the tree is compared with what `compile` would write; with OLD alone, OLD
+    /// is. Of a revision, the committed tree is compared if it has one, else what its topology
+    /// is compiled to; `REVISION:path` is that very topology or tree, and `A..B` two revisions.
+    ///
+    /// Exit codes: 0 no differences, 1 differences, 2 trouble, also where a topology has errors.
+    #[command(after_help = DIFF_EXAMPLES, mut_arg("topology", as_option))]
+    Diff(DiffArgs),
     /// Say what is wrong with a topology and write nothing.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
@@ -118,6 +129,49 @@ pub(crate) struct CompileArgs {
     /// Fail if topology.lock would change.
     #[arg(long)]
     pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// What there is: a topology, a tree, or a git revision.
+    pub(crate) old: Option<OsString>,
+
+    /// What there is to be.
+    pub(crate) new: Option<OsString>,
+
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// The folder of the bundles, on the disk and in a revision.
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    pub(crate) output: PathBuf,
+
+    /// Tell of this cluster only; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Vec<String>,
+
+    /// How to print it.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = DiffFormat::Human)]
+    pub(crate) format: DiffFormat,
+
+    /// Print everything, however long it is; JSON is always whole.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Print nothing: the exit code says whether anything differs.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// How a difference is printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// For a terminal.
+    Human,
+    /// For a comment on a pull request.
+    Markdown,
+    /// For programs.
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -381,6 +435,13 @@ pub(crate) enum AddressValue {
     File(PathBuf),
 }
 
+/// Where both arguments are taken, the topology is an option.
+fn as_option(topology: clap::Arg) -> clap::Arg {
+    let help = "The topology as it is now, and its path in a revision: a file or a folder; may be repeated";
+    let topology = topology.long("topology").short('t').value_name("PATH").num_args(1);
+    topology.display_order(0).help(help).long_help(help)
+}
+
 fn address(argument: &str) -> Result<Address, String> {
     let (name, value) = argument.split_once('=').ok_or("write NAME=ADDRESS or NAME=@FILE")?;
     if name.is_empty() || value.is_empty() || value == "@" {
@@ -427,6 +488,22 @@ Examples:
       kubectl -n istio-system get service istio-eastwestgateway -o json |
         meshlatch compile --address east=@-
       terraform output -json | meshlatch compile --addresses -";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  What `compile` would change in the tree
+      meshlatch diff
+  What is not committed yet, and what it does to calls
+      meshlatch diff HEAD
+  What a branch changes, as a comment for its pull request
+      meshlatch diff origin/main...HEAD --format markdown
+  Two files, or a file as it was
+      meshlatch diff old.yaml new.yaml
+      meshlatch diff HEAD~3:mesh/topology.yaml mesh/topology.yaml
+  A tree that somebody else rendered
+      meshlatch diff rendered/ out/ --cluster east
+  Whether anything changes at all
+      meshlatch diff --quiet || echo it does";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

@@ -241,6 +241,7 @@ pub(crate) fn say_waits(level: Level<'_>, cluster: &str, waits: &[Wait]) {
     terminal::report(level, &message, &notes, &[format!("once known: `{}`", give.join(" "))]);
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// Names as a sentence has them.
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")
 }

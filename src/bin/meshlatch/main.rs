@@ -7,11 +7,13 @@ mod args;
 mod certs;
 mod compile;
 mod completions;
+mod diff;
 mod disk;
 mod explain;
 mod failure;
 mod files;
 mod fmt;
+mod git;
 mod init;
 mod input;
 mod inventory;
@@ -38,7 +40,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Status {
     /// All is well.
     Well,
-    /// The topology has errors, or the tree differs.
+    /// The topology has errors, or what was compared differs.
     Wrong,
 }
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     cli.color.apply();
     let result = match &cli.command {
         Command::Compile(args) => compile::compile(args),
+        Command::Diff(args) => diff::run(args),
         Command::Check(args) => compile::check(args),
         Command::Fmt(args) => fmt::run(args),
         Command::Lock(LockCommand::Prune(args)) => lock_file::prune(args),

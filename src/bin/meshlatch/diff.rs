@@ -1,0 +1,55 @@
+//! `meshlatch diff`: from two arguments to what differs between them, as text.
+
+mod folder;
+mod meant;
+mod reader;
+
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::Level;
+use meshlatch::diag;
+use meshlatch::diff::{self, Side};
+
+use crate::args::{DiffArgs, DiffFormat};
+use crate::compile::{list, say_waits};
+use crate::failure::Failure;
+use crate::git::Git;
+use crate::{Status, terminal};
+
+/// Prints what differs; [`Status::Wrong`] if anything does.
+pub(crate) fn run(args: &DiffArgs) -> Result<Status, Failure> {
+    let git = Git::of(args.topology.topology.first().map_or(Path::new("topology.yaml"), PathBuf::as_path));
+    let [old, new] = reader::read(meant::meant(args, &git)?, args, &git)?;
+    known(&args.cluster, [&old, &new])?;
+    for (cluster, waits) in
+        new.waits().filter(|it| args.cluster.is_empty() || args.cluster.iter().any(|name| name == it.0))
+    {
+        say_waits(Level::NOTE, cluster, waits);
+    }
+    let report = diff::compare(old, new, &args.cluster)
+        .map_err(|error| Failure::new(format!("an object cannot be read: {error}")))?;
+    if !args.quiet {
+        match args.format {
+            DiffFormat::Human => terminal::print_styled(&diff::human(&report, args.all, true))?,
+            DiffFormat::Markdown => terminal::print(&diff::markdown(&report, args.all))?,
+            DiffFormat::Json => terminal::print(&diff::json(&report))?,
+        }
+    }
+    Ok(if report.is_empty() { Status::Well } else { Status::Wrong })
+}
+
+/// Refuses a cluster that is on neither side.
+fn known(names: &[String], sides: [&Side; 2]) -> Result<(), Failure> {
+    let all = || sides.into_iter().flat_map(Side::clusters);
+    let Some(name) = names.iter().find(|name| !all().any(|it| it == **name)) else { return Ok(()) };
+    let failure = Failure::new(format!("no side has a cluster `{name}`"));
+    Err(match diag::nearest(name, all()) {
+        Some(near) => failure.help(format!("a cluster with a similar name exists: `{near}`")),
+        None => {
+            let mut names: Vec<_> = all().collect();
+            names.sort_unstable();
+            names.dedup();
+            failure.help(format!("there are {}", list(names.into_iter())))
+        }
+    })
+}
