@@ -129,6 +129,65 @@ fn the_readme_shows_why() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), block("text why"));
 }
 
+/// Every script of the workflow, as it is written, over a pull request that moves a service and one
+/// that forgot to write its tree.
+#[test]
+#[cfg(unix)]
+fn the_workflow_of_the_readme_runs() {
+    let workflow: serde_yaml::Value =
+        serde_yaml::from_str(&block("yaml .github/workflows/mesh.yaml")).expect("a workflow is YAML");
+    let steps = workflow["jobs"]["mesh"]["steps"].as_sequence().expect("it has steps");
+    let scripts: Vec<_> = steps.iter().filter_map(|it| it["run"].as_str()).collect();
+    let binary = Path::new(env!("CARGO_BIN_EXE_meshlatch"));
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path =
+        format!("{}:{}", binary.parent().expect("it has a folder").display(), std::env::var("PATH").expect("a path"));
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-ec", script]).current_dir(folder.path()).env("PATH", &path);
+        for (name, value) in [
+            ("GITHUB_BASE_REF", "main"),
+            ("GITHUB_STEP_SUMMARY", "../summary.md"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_AUTHOR_NAME", "somebody"),
+            ("GIT_AUTHOR_EMAIL", "somebody@example.com"),
+            ("GIT_COMMITTER_NAME", "somebody"),
+            ("GIT_COMMITTER_EMAIL", "somebody@example.com"),
+        ] {
+            command.env(name, value);
+        }
+        let output = command.output().expect("there is a shell");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let well = |script: &str| {
+        let (success, said) = shell(script);
+        assert!(success, "{script}\n{said}");
+    };
+    std::fs::create_dir(folder.path().join("work")).expect("a folder can be made");
+    let topology = folder.path().join("work/topology.yaml");
+    let text = block("yaml topology");
+    let moved =
+        text.replacen("    clusters: east\n    ports: {grpc: 7070}", "    clusters: west\n    ports: {grpc: 7070}", 1);
+    std::fs::write(&topology, &text).expect("a file can be written");
+    well("cd work; git init -q -b main; meshlatch fmt; meshlatch compile; git add -A; git commit -qm first");
+    // What the action checks out knows the base as that of the origin.
+    well("cd work; git update-ref refs/remotes/origin/main HEAD; git checkout -qb move");
+    std::fs::write(&topology, moved).expect("a file can be written");
+    well("cd work; meshlatch fmt; git add -A; git commit -qm forgotten");
+    let ends: Vec<_> = scripts.iter().map(|it| shell(&format!("cd work\n{it}")).0).collect();
+    assert_eq!(ends, [false, false, true, true], "the lock and the tree were forgotten");
+    std::fs::remove_file(folder.path().join("summary.md")).expect("it was written");
+    well("cd work; meshlatch compile; git add -A; git commit -qm written");
+    scripts.iter().for_each(|it| well(&format!("cd work\n{it}")));
+    let summary = std::fs::read_to_string(folder.path().join("summary.md")).expect("it was written");
+    assert!(
+        summary.contains("cart") && summary.contains("Every declared call has a path at every moment."),
+        "{summary}"
+    );
+}
+
 #[test]
 fn the_docs_show_what_differs() {
     let folder = tempfile::tempdir().expect("a folder can be made");

@@ -57,6 +57,18 @@ impl Side {
         Ok(side)
     }
 
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The topology, if there is one.
+    #[must_use]
+    pub fn into_topology(self) -> Option<Mesh> {
+        self.mesh
+    }
+
     /// The same, with the topology that it was made from.
     #[must_use]
     pub fn with_topology(mut self, mesh: Mesh) -> Self {

@@ -25,7 +25,7 @@ fn moved() -> String {
 }
 
 /// Runs git as somebody without any settings.
-fn git(folder: &Folder, args: &[&str]) -> String {
+pub(super) fn git(folder: &Folder, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.current_dir(folder.path("")).args(args);
     for (name, value) in [
@@ -43,7 +43,7 @@ fn git(folder: &Folder, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn commit(folder: &Folder, message: &str) {
+pub(super) fn commit(folder: &Folder, message: &str) {
     git(folder, &["add", "--all"]);
     git(folder, &["commit", "--quiet", "--message", message]);
 }

@@ -246,12 +246,12 @@ pub(crate) struct MigrateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RolloutArgs {
-    /// The topology that the clusters run now.
-    pub(crate) old: PathBuf,
+    /// What the clusters run now: a topology, or a git revision that has it.
+    #[arg(default_value = "HEAD")]
+    pub(crate) old: OsString,
 
-    /// The topology that they are to run.
-    #[arg(default_value = "topology.yaml")]
-    pub(crate) new: PathBuf,
+    /// What they are to run, in the same manner; topology.yaml if nothing is named.
+    pub(crate) new: Option<OsString>,
 
     #[command(flatten)]
     pub(crate) addresses: AddressArgs,

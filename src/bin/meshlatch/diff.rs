@@ -7,8 +7,8 @@ mod reader;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::Level;
-use meshlatch::diag;
 use meshlatch::diff::{self, Side};
+use meshlatch::{Mesh, diag};
 
 use crate::args::{DiffArgs, DiffFormat};
 use crate::compile::{list, say_waits};
@@ -36,6 +36,20 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Status, Failure> {
         }
     }
     Ok(if report.is_empty() { Status::Well } else { Status::Wrong })
+}
+
+/// The topologies of two sides: files, or those of revisions.
+pub(crate) fn topologies(args: &DiffArgs) -> Result<[Mesh; 2], Failure> {
+    let git = Git::of(args.topology.topology.first().map_or(Path::new("topology.yaml"), PathBuf::as_path));
+    let [old, new] = reader::read(meant::meant(args, &git)?, args, &git)?;
+    let mesh = |side: Side| {
+        let name = side.name().to_owned();
+        side.into_topology().ok_or_else(|| {
+            Failure::new(format!("{name} is a tree, and who calls whom is not in it"))
+                .help("name the topology, or a revision that has it")
+        })
+    };
+    Ok([mesh(old)?, mesh(new)?])
 }
 
 /// Refuses a cluster that is on neither side.

@@ -7,18 +7,24 @@ use meshlatch::rollout::{self, Delivery, Rollout, Step};
 use meshlatch::topology::ClusterId;
 use meshlatch::{Outcome, diag};
 
-use crate::args::{RolloutArgs, RolloutFormat, TopologyArgs};
+use crate::args::{DiffArgs, DiffFormat, RolloutArgs, RolloutFormat, TopologyArgs};
 use crate::failure::Failure;
+use crate::git::{Answer, Git};
 use crate::tree::Order;
-use crate::{Status, compile, terminal};
+use crate::{Status, compile, diff, terminal};
 
 /// Prints the plan, or writes a step of it.
 pub(crate) fn run(args: &RolloutArgs) -> Result<Status, Failure> {
-    let mesh = |topology: &Path| {
-        compile::mesh(&TopologyArgs { topology: vec![topology.to_owned()], addresses: args.addresses.clone() })
-    };
-    let (old, new) = (mesh(&args.old)?, mesh(&args.new)?);
-    let (Some(old), Some(new)) = (old, new) else { return Ok(Status::Wrong) };
+    let [old, new] = diff::topologies(&DiffArgs {
+        old: Some(args.old.clone()),
+        new: args.new.clone(),
+        topology: TopologyArgs { topology: vec!["topology.yaml".into()], addresses: args.addresses.clone() },
+        output: "out".into(),
+        cluster: Vec::new(),
+        format: DiffFormat::Human,
+        all: false,
+        quiet: false,
+    })?;
     let rollout = rollout::plan(&old, &new).map_err(|waits| {
         let what: Vec<_> = waits.iter().map(|it| it.what.as_str()).collect();
         let give: Vec<_> = waits.iter().map(|it| it.give.as_str()).collect();
@@ -42,10 +48,14 @@ pub(crate) fn run(args: &RolloutArgs) -> Result<Status, Failure> {
     Ok(if rollout.is_gapless() { Status::Well } else { Status::Wrong })
 }
 
-/// What writes the bundles of a step, but for which.
+/// What writes the bundles of a step, but for which. Steps are committed, and a revision stays what it was.
 fn command(args: &RolloutArgs) -> String {
-    let words = [&args.old, &args.new].map(|it| meshlatch::shell_word(&it.display().to_string()).into_owned());
-    format!("meshlatch rollout {}", words.join(" "))
+    let git = Git::of(Path::new("topology.yaml"));
+    let words = std::iter::once(&args.old).chain(&args.new).map(|it| match git.commit(it) {
+        Answer::Object { id, .. } if !Path::new(it).exists() => id.chars().take(12).collect(),
+        _ => meshlatch::shell_word(&it.to_string_lossy()).into_owned(),
+    });
+    format!("meshlatch rollout {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Each step is a commit of its own, and has its own order.
