@@ -180,7 +180,9 @@ fn the_workflow_of_the_readme_runs() {
     assert_eq!(ends, [false, false, true, true], "the lock and the tree were forgotten");
     std::fs::remove_file(folder.path().join("summary.md")).expect("it was written");
     well("cd work; meshlatch compile; git add -A; git commit -qm written");
-    scripts.iter().for_each(|it| well(&format!("cd work\n{it}")));
+    for script in scripts {
+        well(&format!("cd work\n{script}"));
+    }
     let summary = std::fs::read_to_string(folder.path().join("summary.md")).expect("it was written");
     assert!(
         summary.contains("cart") && summary.contains("Every declared call has a path at every moment."),
