@@ -377,9 +377,13 @@ func (m *move) right(step int, it made) error {
 	}
 	allowed := map[string]bool{}
 	for _, s := range m.states()[first : last+1] {
-		answers := s.topology.Answers(s.topology.Services[it.line.callee], it.line.cluster)
-		for _, name := range answers.First() {
-			allowed[name] = true
+		for _, t := range []*topology.Topology{s.topology, s.beside} {
+			if t == nil {
+				continue
+			}
+			for _, name := range t.Answers(t.Services[it.line.callee], it.line.cluster).First() {
+				allowed[name] = true
+			}
 		}
 	}
 	if !allowed[it.Answer.Cluster] {

@@ -23,6 +23,7 @@ type plan struct {
 type state struct {
 	name     string
 	topology *topology.Topology
+	beside   *topology.Topology // one that some pods know already, or nil
 	commands []string
 	notes    []string // what the plan asks a person to do
 	wrong    bool     // whether calls must fail on the way to it

@@ -112,7 +112,7 @@ func (p *plan) rollout(meshlatch, dir, old, new string) error {
 		}
 		s.name += "/" + found[1]
 		if found[2] == "prepare" || found[2] == "open" {
-			s.topology = before
+			s.topology, s.beside = before, after
 		}
 		steps = append(steps, s)
 	}
