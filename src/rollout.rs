@@ -101,25 +101,30 @@ pub fn plan(old: &Mesh, new: &Mesh) -> Result<Rollout, Vec<Wait>> {
     let (old, new) = (State::of(old)?, State::of(new)?);
     let clusters: IndexSet<&str> = new.bundles.keys().chain(old.bundles.keys()).map(String::as_str).collect();
     let conditions = conditions::of(&old, &new);
-    let direct = ordered(&old, &new, &clusters, &[None]);
-    let best = if direct.1.is_empty() {
-        direct
-    } else {
-        let phases = [Phase::Prepare, Phase::Open, Phase::Switch, Phase::Release].map(Some);
-        let stepwise = ordered(&old, &new, &clusters, &[&phases[..], &[None]].concat());
-        // More steps must spare something.
-        if stepwise.1.len() < direct.1.len() { stepwise } else { direct }
+    let direct = |give_up| ordered(&old, &new, &clusters, &[None], give_up);
+    let best = match direct(true) {
+        Some(best) => best,
+        None => {
+            let phases = [Phase::Prepare, Phase::Open, Phase::Switch, Phase::Release].map(Some);
+            let stepwise = ordered(&old, &new, &clusters, &[&phases[..], &[None]].concat(), false);
+            let stepwise = stepwise.expect("it does not give up");
+            // More steps must spare something.
+            let direct = if stepwise.1.is_empty() { None } else { direct(false) };
+            direct.filter(|it| it.1.len() <= stepwise.1.len()).unwrap_or(stepwise)
+        }
     };
     Ok(Rollout { steps: best.0, interruptions: best.1, conditions })
 }
 
-/// The steps of these phases, each in the order that cuts the fewest calls, and those that it cuts.
+/// The steps of these phases, each in the order that cuts the fewest calls, and those that it cuts; `None`
+/// if it is to give up when one is.
 fn ordered(
     old: &State<'_>,
     new: &State<'_>,
     clusters: &IndexSet<&str>,
     phases: &[Option<Phase>],
-) -> (Vec<Step>, Vec<Interruption>) {
+    give_up: bool,
+) -> Option<(Vec<Step>, Vec<Interruption>)> {
     let mut walk = Walk::new(old, new);
     let mut steps: Vec<Step> = Vec::new();
     for phase in phases {
@@ -142,10 +147,13 @@ fn ordered(
         }
         turns.sort_by_key(|it| rank(old, new, it, *phase));
         let name = format!("{:02}-{}", steps.len() + 1, name(*phase));
-        let turns = walk.order(&name, *phase, turns, &bundles);
+        let turns = walk.order(&name, *phase, turns, &bundles, give_up);
+        if give_up && !walk.is_gapless() {
+            return None;
+        }
         steps.push(Step { name, phase: *phase, bundles, turns });
     }
-    (steps, walk.interruptions())
+    Some((steps, walk.interruptions()))
 }
 
 /// The bundle of a cluster; empty if the mesh does not have it.

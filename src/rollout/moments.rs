@@ -123,13 +123,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Applies the turns of a step in the order that cuts the fewest calls, and gives that order. Of
-    /// two that are alike the first comes first.
+    /// two that are alike the first comes first. It may give up when a call is cut.
     pub(super) fn order(
         &mut self,
         step: &str,
         phase: Option<Phase>,
         mut turns: Vec<Turn>,
         bundles: &IndexMap<String, Bundle>,
+        give_up: bool,
     ) -> Vec<Turn> {
         if phase.is_none_or(|it| it == Phase::Release) && self.is_told() {
             // Whoever deploys them has told the pods by now.
@@ -162,8 +163,16 @@ impl<'a> Walk<'a> {
             }
             self.settle(&turn, phase, direct, bundles);
             ordered.push(turn);
+            if give_up && !self.is_gapless() {
+                break;
+            }
         }
         ordered
+    }
+
+    /// Whether no call was cut so far.
+    pub(super) fn is_gapless(&self) -> bool {
+        self.interrupted.is_empty()
     }
 
     pub(super) fn interruptions(self) -> Vec<Interruption> {
@@ -183,7 +192,8 @@ impl<'a> Walk<'a> {
         direct: bool,
         bundles: &IndexMap<String, Bundle>,
     ) -> BTreeMap<Made, Break> {
-        let saved = (self.world.sites[&turn.cluster].clone(), self.pods.clone(), self.told.clone());
+        let cluster = &turn.cluster;
+        let saved = (self.world.sites[cluster].clone(), self.pods.get(cluster).cloned(), self.told[cluster].clone());
         let objects = objects(&bundles[&turn.cluster], turn);
         let mut own_first = objects.clone();
         own_first.sort_by_key(|it| it.1["apiVersion"].as_str().is_some_and(|it| it.contains(".istio.io/")));
@@ -195,12 +205,18 @@ impl<'a> Walk<'a> {
         orders.dedup();
         let gone = turn.change.removed().len();
         let mut cut = BTreeMap::new();
+        let mut ended = false;
         for order in orders {
             for backwards in [false, true].into_iter().take(gone.clamp(1, 2)) {
-                self.apply(turn, phase, direct, &order, backwards, &mut cut);
-                self.world.sites.insert(turn.cluster.clone(), saved.0.clone());
-                self.pods.clone_from(&saved.1);
-                self.told.clone_from(&saved.2);
+                self.apply(turn, phase, direct, &order, backwards, Some(&mut cut));
+                if !ended {
+                    // In whatever order it came, it ends alike.
+                    self.look(&mut cut, Scope::All);
+                    ended = true;
+                }
+                self.world.sites.insert(cluster.clone(), saved.0.clone());
+                self.pods.insert(cluster.clone(), saved.1.clone().unwrap_or_default());
+                self.told.insert(cluster.clone(), saved.2.clone());
             }
         }
         // Who was cut before is told of before.
@@ -210,10 +226,10 @@ impl<'a> Walk<'a> {
 
     fn settle(&mut self, turn: &Turn, phase: Option<Phase>, direct: bool, bundles: &IndexMap<String, Bundle>) {
         let objects = objects(&bundles[&turn.cluster], turn);
-        self.apply(turn, phase, direct, &objects, false, &mut BTreeMap::new());
+        self.apply(turn, phase, direct, &objects, false, None);
     }
 
-    /// A turn, moment by moment.
+    /// A turn, moment by moment, with the calls that are cut at each, if they are asked for.
     fn apply(
         &mut self,
         turn: &Turn,
@@ -221,20 +237,20 @@ impl<'a> Walk<'a> {
         direct: bool,
         objects: &Objects,
         backwards: bool,
-        cut: &mut BTreeMap<Made, Break>,
+        mut cut: Option<&mut BTreeMap<Made, Break>>,
     ) {
         let cluster = &turn.cluster;
         for (id, value) in objects {
             self.put(cluster, id, value);
-            self.look(cut, Scope::of(&turn.change.new[id].path));
+            self.look_into(&mut cut, Scope::of(&turn.change.new[id].path));
         }
         if phase == Some(Phase::Switch) || direct {
             // From here on they may be told.
             self.told.insert(cluster.clone(), Ages::from([Age::Old, Age::New]));
-            self.look(cut, Scope::Touched);
+            self.look_into(&mut cut, Scope::Touched);
         }
         self.roll_out(cluster);
-        self.look(cut, Scope::Touched);
+        self.look_into(&mut cut, Scope::Touched);
         if direct {
             self.told.insert(cluster.clone(), Ages::from([Age::New]));
         }
@@ -245,9 +261,8 @@ impl<'a> Walk<'a> {
         }
         for id in gone {
             self.remove(cluster, id);
-            self.look(cut, Scope::of(&turn.change.old[id].path));
+            self.look_into(&mut cut, Scope::of(&turn.change.old[id].path));
         }
-        self.look(cut, Scope::All);
     }
 
     fn put(&mut self, cluster: &str, id: &Id, value: &Arc<Value>) {
@@ -280,6 +295,12 @@ impl<'a> Walk<'a> {
 
     fn site(&mut self, cluster: &str) -> &mut Site {
         self.world.sites.get_mut(cluster).expect("clusters of both meshes are in the world")
+    }
+
+    fn look_into(&self, cut: &mut Option<&mut BTreeMap<Made, Break>>, scope: Scope<'_>) {
+        if let Some(cut) = cut {
+            self.look(cut, scope);
+        }
     }
 
     /// Follows the calls that pods make now.
