@@ -11,6 +11,8 @@ mod conditions;
 mod moments;
 mod report;
 
+use std::collections::BTreeMap;
+
 use indexmap::{IndexMap, IndexSet};
 
 use crate::bundle::Bundle;
@@ -72,6 +74,8 @@ struct State<'a> {
     mesh: &'a Mesh,
     bundles: IndexMap<String, Bundle>,
     world: World,
+    /// The service that a file is about, by the file's name without ending.
+    subjects: BTreeMap<String, usize>,
 }
 
 impl<'a> State<'a> {
@@ -81,7 +85,9 @@ impl<'a> State<'a> {
             Outcome::Ready(bundle) => Some((name.to_owned(), bundle)),
             Outcome::Waiting(_) => None,
         };
-        Ok(Self { mesh, bundles: mesh.clusters().filter_map(ready).collect(), world })
+        let services = mesh.topology.services.iter().enumerate();
+        let subjects = services.map(|(index, it)| (format!("{}.{}", it.name, it.namespace), index)).collect();
+        Ok(Self { mesh, bundles: mesh.clusters().filter_map(ready).collect(), world, subjects })
     }
 
     fn topology(&self) -> &'a Topology {
@@ -173,7 +179,7 @@ fn mixed(old: &State<'_>, new: &State<'_>, cluster: &str, phase: Phase) -> Bundl
 /// The part that a cluster plays for the service that a file is about. What is about none has to do with
 /// all. The first that calls a service comes to the cluster with what leads there, and the last goes with it.
 fn part(old: &State<'_>, new: &State<'_>, cluster: &str, path: &str) -> Part {
-    let runs = |state: &State<'_>| subject(state.topology(), path).map(|it| runs_in(state.topology(), it, cluster));
+    let runs = |state: &State<'_>| subject(state, path).map(|it| runs_in(state.topology(), it, cluster));
     let has = |state: &State<'_>| state.bundles.get(cluster).is_some_and(|it| it.get(path).is_some());
     match (runs(old), runs(new)) {
         (None, None) | (Some(true), Some(true)) => Part::Staying,
@@ -186,15 +192,12 @@ fn part(old: &State<'_>, new: &State<'_>, cluster: &str, path: &str) -> Part {
 }
 
 /// The service that a file is about, by its index.
-fn subject(topology: &Topology, path: &str) -> Option<usize> {
+fn subject(state: &State<'_>, path: &str) -> Option<usize> {
     let (folder, file) = path.split_once('/')?;
     let stem = file.strip_suffix(".yaml")?;
     match folder {
-        "20-mesh" | "40-apps" => {
-            let (name, namespace) = stem.split_once('.')?;
-            topology.services.iter().position(|it| it.name == name && it.namespace == namespace)
-        }
-        "50-ingress" => topology.ingresses.iter().find(|it| it.name == stem).map(|it| it.service.0),
+        "20-mesh" | "40-apps" => state.subjects.get(stem).copied(),
+        "50-ingress" => state.topology().ingresses.iter().find(|it| it.name == stem).map(|it| it.service.0),
         _ => None,
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Walk<'a> {
     /// What pods know that nobody is seen to replace, by cluster.
     told: BTreeMap<String, Ages>,
     calls: Vec<Candidate<'a>>,
+    /// The calls that have to do with what is in a file, by its name without folder.
+    by_file: BTreeMap<String, Vec<usize>>,
     interrupted: IndexMap<Made, Interruption>,
 }
 
@@ -104,8 +106,16 @@ impl<'a> Walk<'a> {
         });
         let touched = touched(old, new);
         let calls = [(old, Age::Old), (new, Age::New)].map(|(state, age)| candidates(state, age, [old, new], &touched));
+        let calls: Vec<_> = calls.into_iter().flatten().collect();
+        let mut by_file: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, call) in calls.iter().enumerate() {
+            for file in &call.files {
+                by_file.entry(file.clone()).or_default().push(index);
+            }
+        }
         let mut walk = Self {
-            calls: calls.into_iter().flatten().collect(),
+            calls,
+            by_file,
             told: BTreeMap::new(),
             pods: BTreeMap::new(),
             interrupted: IndexMap::new(),
@@ -305,12 +315,12 @@ impl<'a> Walk<'a> {
 
     /// Follows the calls that pods make now.
     fn look(&self, cut: &mut BTreeMap<Made, Break>, scope: Scope<'_>) {
-        let within = |it: &&Candidate<'_>| match scope {
-            Scope::All => true,
-            Scope::Touched => it.touched,
-            Scope::Of(file) => it.files.iter().any(|it| it == file),
+        let calls: Vec<&Candidate<'_>> = match scope {
+            Scope::All => self.calls.iter().collect(),
+            Scope::Touched => self.calls.iter().filter(|it| it.touched).collect(),
+            Scope::Of(file) => self.by_file.get(file).into_iter().flatten().map(|it| &self.calls[*it]).collect(),
         };
-        for it in self.calls.iter().filter(within).filter(|it| self.is_made(it)) {
+        for it in calls.into_iter().filter(|it| self.is_made(it)) {
             if let Err(at) = self.world.follow(it.cluster, it.call) {
                 cut.entry((it.cluster.to_owned(), it.call.clone())).or_insert(at);
             }
