@@ -159,6 +159,12 @@ fn ordered(
         }
         steps.push(Step { name, phase: *phase, bundles, turns });
     }
+    if let Some(step) = steps.last_mut() {
+        // Phases in which no object changes are left out, and what is for people may have changed in them.
+        for (cluster, bundle) in &mut step.bundles {
+            *bundle = last(new, cluster);
+        }
+    }
     Some((steps, walk.interruptions()))
 }
 

@@ -252,6 +252,20 @@ fn what_must_hold_besides_is_said() {
     );
 }
 
+/// Steps in which no object changes are left out; what the last one writes is the new bundle for people, too.
+#[test]
+fn the_last_step_is_the_new_bundle_with_all_its_files() {
+    let pair = "  back: {namespace: shop, clusters: c2, ports: {http: 80}, workload: {image: example.com/back}}
+  front: {namespace: shop, clusters: c1, calls: [{service: back, env: BACK}], workload: {image: example.com/front}}
+";
+    let new = format!("{MESH}{pair}");
+    let plan = plan(MESH, &new);
+    let last = plan.steps().last().expect("there are steps");
+    for (name, bundle) in bundles(&new) {
+        assert_eq!(last.bundles[&name], bundle, "{name}");
+    }
+}
+
 #[test]
 fn nothing_changes_from_a_topology_to_itself() {
     let plan = plan(MESH, MESH);
