@@ -90,6 +90,9 @@ fn an_order_of_one_step_is_for_who_delivers() {
     );
     let flux = folder.run(&with(&["--step", "01-prepare", "--format", "flux"]));
     assert!(flux.stdout.contains("dependsOn:\n  - name: east\n"), "{}", flux.stdout);
+    folder
+        .run(&with(&["--step", "01-prepare", "--format", "flux", "--name", "mesh"]))
+        .says(2, &["the same for every cluster"]);
     folder.run(&with(&["--format", "flux"])).says(2, &["each step has an order of its own", "--step 01-prepare"]);
 }
 
@@ -107,5 +110,11 @@ fn what_is_asked_wrongly_is_said_and_nothing_is_written() {
     folder.compile();
     folder.run(&["rollout", "out", "topology.yaml"]).says(2, &["out is a tree"]);
     folder.write("before.yaml", &TWO.replace("34.70.9.157", "pending"));
-    folder.run(&BOTH).says(2, &["waits for the gateway address of `east`", "--address east=ADDRESS"]);
+    folder.run(&BOTH).says(2, &["waits for the gateway address of `east`\n", "--address east=ADDRESS"]);
+    let plan = folder.run(&with(&["--address", "east=34.70.9.157"]));
+    let command = "meshlatch rollout before.yaml topology.yaml --address east=34.70.9.157 --step ";
+    assert!(
+        plan.code == Some(0) && (plan.stdout.contains(command) || plan.stdout.contains("Nothing changes")),
+        "{plan:?}"
+    );
 }

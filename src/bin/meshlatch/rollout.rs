@@ -1,13 +1,14 @@
 //! `meshlatch rollout`: the order in which clusters take a changed topology, as text, as a folder, or
 //! as the bundles of one step.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use meshlatch::rollout::{self, Delivery, Rollout, Step};
 use meshlatch::topology::ClusterId;
 use meshlatch::{Outcome, diag};
 
-use crate::args::{DiffArgs, DiffFormat, RolloutArgs, RolloutFormat, TopologyArgs};
+use crate::args::{Address, AddressValue, DiffArgs, DiffFormat, RolloutArgs, RolloutFormat, TopologyArgs};
 use crate::failure::Failure;
 use crate::git::{Answer, Git};
 use crate::tree::Order;
@@ -26,8 +27,10 @@ pub(crate) fn run(args: &RolloutArgs) -> Result<Status, Failure> {
         quiet: false,
     })?;
     let rollout = rollout::plan(&old, &new).map_err(|waits| {
-        let what: Vec<_> = waits.iter().map(|it| it.what.as_str()).collect();
-        let give: Vec<_> = waits.iter().map(|it| it.give.as_str()).collect();
+        // Both topologies may wait for the same.
+        let what: BTreeSet<_> = waits.iter().map(|it| it.what.as_str()).collect();
+        let give: BTreeSet<_> = waits.iter().map(|it| it.give.as_str()).collect();
+        let (what, give) = (Vec::from_iter(what), Vec::from_iter(give));
         Failure::new(format!("the way cannot be found yet: it waits for {}", what.join(" and ")))
             .help(format!("once known: `{}`", give.join(" ")))
     })?;
@@ -55,11 +58,21 @@ fn command(args: &RolloutArgs) -> String {
         Answer::Object { id, .. } if !Path::new(it).exists() => id.chars().take(12).collect(),
         _ => meshlatch::shell_word(&it.to_string_lossy()).into_owned(),
     });
-    format!("meshlatch rollout {}", words.collect::<Vec<_>>().join(" "))
+    let address = |it: &Address| match &it.value {
+        AddressValue::Text(text) => format!("{}={text}", it.name),
+        AddressValue::File(path) => format!("{}=@{}", it.name, path.display()),
+    };
+    let given = args.addresses.address.iter().map(|it| ("--address", address(it)));
+    let files = args.addresses.addresses.iter().map(|it| ("--addresses", it.display().to_string()));
+    let given = given.chain(files).map(|(flag, value)| format!("{flag} {}", meshlatch::shell_word(&value)));
+    format!("meshlatch rollout {}", words.chain(given).collect::<Vec<_>>().join(" "))
 }
 
 /// Each step is a commit of its own, and has its own order.
 fn delivered(rollout: &Rollout, step: Option<&Step>, delivery: Delivery, name: &str) -> Result<String, Failure> {
+    if !name.contains("{cluster}") {
+        return Err(Failure::new("`--name` is the same for every cluster").help("such as `--name 'mesh-{cluster}'`"));
+    }
     let step = match (step, rollout.steps()) {
         (Some(step), _) | (None, [step]) => step,
         (None, []) => return Ok(String::new()),
