@@ -266,6 +266,18 @@ fn the_last_step_is_the_new_bundle_with_all_its_files() {
     }
 }
 
+/// Pods that start together, or go together, need not find one another at every moment.
+#[test]
+fn a_new_service_may_come_with_its_callers() {
+    let pair = "  back: {namespace: shop, clusters: c1, ports: {http: 80}, workload: {image: example.com/back}}
+  front: {namespace: shop, clusters: [c1, c2], calls: [{service: back, env: BACK}], workload: {image: example.com/front}}
+";
+    let new = format!("{MESH}{pair}");
+    let come = plan(MESH, &new);
+    assert!(come.is_gapless(), "{}", come.text("rollout"));
+    follow(MESH, &new, &way(&come)).unwrap_or_else(|gap| panic!("{gap}\n{}", come.text("rollout")));
+}
+
 #[test]
 fn nothing_changes_from_a_topology_to_itself() {
     let plan = plan(MESH, MESH);

@@ -269,7 +269,13 @@ impl<'a> Walk<'a> {
         if backwards {
             gone.reverse();
         }
-        for id in gone {
+        // Pods that go together need no longer call one another.
+        let (pods, others): (Vec<&Id>, Vec<&Id>) = gone.into_iter().partition(|it| it.0 == "Deployment" && !backwards);
+        pods.iter().for_each(|id| self.remove(cluster, id));
+        for id in &pods {
+            self.look_into(&mut cut, Scope::of(&turn.change.old[*id].path));
+        }
+        for id in others {
             self.remove(cluster, id);
             self.look_into(&mut cut, Scope::of(&turn.change.old[id].path));
         }
@@ -279,9 +285,11 @@ impl<'a> Walk<'a> {
         if id.0 == "Deployment" {
             let is_new = self.new.world.sites.get(cluster).and_then(|it| it.get(id)) == Some(value);
             let is_old = self.old.world.sites.get(cluster).and_then(|it| it.get(id)) == Some(value);
+            // Pods that are the first of their kind make no calls before they are ready.
+            let starts = self.world.sites[cluster].get(id).is_none();
             let ages = self.pods.entry(cluster.to_owned()).or_default().entry(id.clone()).or_default();
-            ages.extend(is_new.then_some(Age::New));
-            ages.extend(is_old.then_some(Age::Old));
+            ages.extend((is_new && !starts).then_some(Age::New));
+            ages.extend((is_old && !starts).then_some(Age::Old));
         }
         self.site(cluster).put(id.clone(), value.clone());
     }
