@@ -271,7 +271,9 @@ impl<'a> Walk<'a> {
         }
         // Pods that go together need no longer call one another.
         let (pods, others): (Vec<&Id>, Vec<&Id>) = gone.into_iter().partition(|it| it.0 == "Deployment" && !backwards);
-        pods.iter().for_each(|id| self.remove(cluster, id));
+        for id in &pods {
+            self.remove(cluster, id);
+        }
         for id in &pods {
             self.look_into(&mut cut, Scope::of(&turn.change.old[*id].path));
         }
