@@ -78,7 +78,7 @@ fn by_hand(old: &Bundle, new: &Bundle) -> Vec<String> {
 }
 
 /// Pods go while routes still lead past them, what leads calls goes before what it needs.
-pub(crate) fn in_order(mut ids: Vec<&Id>) -> Vec<&Id> {
+fn in_order(mut ids: Vec<&Id>) -> Vec<&Id> {
     let first = ["Deployment", "VirtualService", "WorkloadEntry", "ServiceEntry", "DestinationRule"];
     ids.sort_by_key(|id| first.iter().position(|it| *it == id.0).unwrap_or(first.len()));
     ids

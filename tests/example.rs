@@ -185,7 +185,8 @@ fn the_workflow_of_the_readme_runs() {
     }
     let summary = std::fs::read_to_string(folder.path().join("summary.md")).expect("it was written");
     assert!(
-        summary.contains("cart") && summary.contains("Every declared call has a path at every moment"),
+        summary.contains("cart")
+            && summary.contains("Every declared call has a path at every moment, if what is listed below holds."),
         "{summary}"
     );
 }

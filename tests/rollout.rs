@@ -296,7 +296,7 @@ fn an_order_is_told_to_who_delivers() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 100, ..ProptestConfig::with_cases(6) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 100, ..ProptestConfig::with_cases(12) })]
 
     #[test]
     fn whatever_changes_into_whatever_ends_as_it_should(
@@ -304,7 +304,8 @@ proptest! {
         new in prop_oneof![made(Line::New, 2), made(Line::Mixed, 2)],
     ) {
         let (old, new) = (support::compile(&old.granted().yaml()), support::compile(&new.granted().yaml()));
-        let Ok(plan) = rollout::plan(&old, &new) else { return Ok(()) };
+        let (Ok(plan), Ok(again)) = (rollout::plan(&old, &new), rollout::plan(&old, &new)) else { return Ok(()) };
+        prop_assert_eq!(plan.json(), again.json());
         if let Some(last) = plan.steps().last() {
             for (id, name) in new.clusters() {
                 let Outcome::Ready(bundle) = new.bundle(id) else { continue };

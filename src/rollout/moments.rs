@@ -17,7 +17,6 @@ use serde_yaml::Value;
 
 use super::{Interruption, State, Turn};
 use crate::bundle::Bundle;
-use crate::change;
 use crate::follow::{Break, Call, Site, World};
 use crate::phases::{self, Id};
 use crate::syntax::Phase;
@@ -264,7 +263,7 @@ impl<'a> Walk<'a> {
         if direct {
             self.told.insert(cluster.clone(), Ages::from([Age::New]));
         }
-        let mut gone: Vec<&Id> = change::in_order(turn.change.removed());
+        let mut gone = turn.change.removed();
         // Who prunes does so in an order of his own.
         if backwards {
             gone.reverse();

@@ -113,8 +113,5 @@ fn what_is_asked_wrongly_is_said_and_nothing_is_written() {
     folder.run(&BOTH).says(2, &["waits for the gateway address of `east`\n", "--address east=ADDRESS"]);
     let plan = folder.run(&with(&["--address", "east=34.70.9.157"]));
     let command = "meshlatch rollout before.yaml topology.yaml --address east=34.70.9.157 --step ";
-    assert!(
-        plan.code == Some(0) && (plan.stdout.contains(command) || plan.stdout.contains("Nothing changes")),
-        "{plan:?}"
-    );
+    assert!(plan.code == Some(0) && plan.stdout.contains(command), "{plan:?}");
 }

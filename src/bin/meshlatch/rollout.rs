@@ -1,4 +1,4 @@
-//! `meshlatch rollout`: the order in which clusters take a changed topology, as text, as a folder, or
+//! `meshlatch rollout`: the order in which clusters take a changed topology, as text or
 //! as the bundles of one step.
 
 use std::collections::BTreeSet;
