@@ -133,18 +133,8 @@ pub(crate) struct CompileArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// What there is: a topology, a tree, or a git revision.
-    pub(crate) old: Option<OsString>,
-
-    /// What there is to be.
-    pub(crate) new: Option<OsString>,
-
     #[command(flatten)]
-    pub(crate) topology: TopologyArgs,
-
-    /// The folder of the bundles, on the disk and in a revision.
-    #[arg(short, long, value_name = "DIR", default_value = "out")]
-    pub(crate) output: PathBuf,
+    pub(crate) sides: SidesArgs,
 
     /// Tell of this cluster only; may be repeated.
     #[arg(long, value_name = "NAME")]
@@ -161,6 +151,23 @@ pub(crate) struct DiffArgs {
     /// Print nothing: the exit code says whether anything differs.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// What is compared with what.
+#[derive(Debug, Args)]
+pub(crate) struct SidesArgs {
+    /// What there is: a topology, a tree, or a git revision.
+    pub(crate) old: Option<OsString>,
+
+    /// What there is to be.
+    pub(crate) new: Option<OsString>,
+
+    #[command(flatten)]
+    pub(crate) topology: TopologyArgs,
+
+    /// The folder of the bundles, on the disk and in a revision.
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    pub(crate) output: PathBuf,
 }
 
 /// How a difference is printed.

@@ -10,7 +10,7 @@ use annotate_snippets::Level;
 use meshlatch::diff::{self, Side};
 use meshlatch::{Mesh, diag};
 
-use crate::args::{DiffArgs, DiffFormat};
+use crate::args::{DiffArgs, DiffFormat, SidesArgs};
 use crate::compile::{list, say_waits};
 use crate::failure::Failure;
 use crate::git::Git;
@@ -18,8 +18,7 @@ use crate::{Status, terminal};
 
 /// Prints what differs; [`Status::Wrong`] if anything does.
 pub(crate) fn run(args: &DiffArgs) -> Result<Status, Failure> {
-    let git = Git::of(args.topology.topology.first().map_or(Path::new("topology.yaml"), PathBuf::as_path));
-    let [old, new] = reader::read(meant::meant(args, &git)?, args, &git)?;
+    let [old, new] = sides(&args.sides)?;
     known(&args.cluster, [&old, &new])?;
     for (cluster, waits) in
         new.waits().filter(|it| args.cluster.is_empty() || args.cluster.iter().any(|name| name == it.0))
@@ -38,10 +37,14 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Status, Failure> {
     Ok(if report.is_empty() { Status::Well } else { Status::Wrong })
 }
 
-/// The topologies of two sides: files, or those of revisions.
-pub(crate) fn topologies(args: &DiffArgs) -> Result<[Mesh; 2], Failure> {
+fn sides(args: &SidesArgs) -> Result<[Side; 2], Failure> {
     let git = Git::of(args.topology.topology.first().map_or(Path::new("topology.yaml"), PathBuf::as_path));
-    let [old, new] = reader::read(meant::meant(args, &git)?, args, &git)?;
+    reader::read(meant::meant(args, &git)?, args, &git)
+}
+
+/// The topologies of two sides: files, or those of revisions.
+pub(crate) fn topologies(args: &SidesArgs) -> Result<[Mesh; 2], Failure> {
+    let [old, new] = sides(args)?;
     let mesh = |side: Side| {
         let name = side.name().to_owned();
         side.into_topology().ok_or_else(|| {

@@ -8,7 +8,7 @@ use meshlatch::rollout::{self, Delivery, Rollout, Step};
 use meshlatch::topology::ClusterId;
 use meshlatch::{Outcome, diag};
 
-use crate::args::{Address, AddressValue, DiffArgs, DiffFormat, RolloutArgs, RolloutFormat, TopologyArgs};
+use crate::args::{Address, AddressValue, RolloutArgs, RolloutFormat, SidesArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::git::{Answer, Git};
 use crate::tree::Order;
@@ -16,15 +16,11 @@ use crate::{Status, compile, diff, terminal};
 
 /// Prints the plan, or writes a step of it.
 pub(crate) fn run(args: &RolloutArgs) -> Result<Status, Failure> {
-    let [old, new] = diff::topologies(&DiffArgs {
+    let [old, new] = diff::topologies(&SidesArgs {
         old: Some(args.old.clone()),
         new: args.new.clone(),
         topology: TopologyArgs { topology: vec!["topology.yaml".into()], addresses: args.addresses.clone() },
         output: "out".into(),
-        cluster: Vec::new(),
-        format: DiffFormat::Human,
-        all: false,
-        quiet: false,
     })?;
     let rollout = rollout::plan(&old, &new).map_err(|waits| {
         // Both topologies may wait for the same.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::folder;
-use crate::args::DiffArgs;
+use crate::args::SidesArgs;
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::git::{Answer, Git, Kind};
@@ -26,7 +26,7 @@ pub(super) enum Meant {
 }
 
 /// The two that the arguments mean.
-pub(super) fn meant(args: &DiffArgs, git: &Git) -> Result<[Meant; 2], Failure> {
+pub(super) fn meant(args: &SidesArgs, git: &Git) -> Result<[Meant; 2], Failure> {
     let working = || Meant::Topology(args.topology.topology.clone());
     let sides = match (&args.old, &args.new) {
         (None, _) => [Meant::Tree { folder: args.output.clone(), named: false }, working()],

@@ -11,13 +11,13 @@ use meshlatch::{Mesh, Outcome, syntax};
 
 use super::folder;
 use super::meant::{Meant, is_yaml};
-use crate::args::{DiffArgs, TopologyArgs};
+use crate::args::{SidesArgs, TopologyArgs};
 use crate::failure::Failure;
 use crate::git::{Answer, Git, Kind, joined};
 use crate::{compile, files, input, terminal};
 
 /// Reads and compiles both.
-pub(super) fn read([old, new]: [Meant; 2], args: &DiffArgs, git: &Git) -> Result<[Side; 2], Failure> {
+pub(super) fn read([old, new]: [Meant; 2], args: &SidesArgs, git: &Git) -> Result<[Side; 2], Failure> {
     let compiled = [&old, &new]
         .iter()
         .filter(|it| matches!(it, Meant::Topology(_) | Meant::Committed { .. } | Meant::Revision { .. }))
@@ -43,7 +43,7 @@ pub(super) fn read([old, new]: [Meant; 2], args: &DiffArgs, git: &Git) -> Result
 }
 
 struct Reader<'a> {
-    args: &'a DiffArgs,
+    args: &'a SidesArgs,
     git: &'a Git,
 }
 
