@@ -22,10 +22,11 @@ pub use path::{Break, Path, Way};
 
 pub(crate) use site::Site;
 
+use crate::Mesh;
+use crate::bundle::Bundle;
 use crate::model::{self, Wait};
 use crate::phases;
 use crate::topology::{Address, ClusterId, Port, Service, ServiceId, TargetPort, Topology, Workload};
-use crate::{Mesh, Outcome};
 use site::Foreign;
 
 /// A call that pods of one cluster make.
@@ -77,25 +78,22 @@ impl World {
     /// # Errors
     /// When clusters wait for an address; says for which.
     pub fn of(mesh: &Mesh) -> Result<Self, Vec<Wait>> {
-        let mut sites = IndexMap::new();
-        let mut pending = Vec::new();
-        for (id, name) in mesh.clusters() {
-            match mesh.bundle(id) {
-                Outcome::Ready(bundle) => {
-                    let mut site = Site::empty(mesh, id);
-                    bundle
-                        .files()
-                        .filter(|(_, file)| file.applied)
-                        .flat_map(|(path, file)| phases::objects(path, &file.text))
-                        .for_each(|(id, object)| site.put(id, object.value.into()));
-                    site.roll_out();
-                    site.calls = calls(mesh, id);
-                    sites.insert(name.to_owned(), site);
-                }
-                Outcome::Waiting(waits) => pending.extend(waits),
-            }
-        }
-        if pending.is_empty() { Ok(Self { sites, places: Places::of(&mesh.topology) }) } else { Err(pending) }
+        Ok(Self::with(mesh, &mesh.bundles()?))
+    }
+
+    /// The same, of bundles that are at hand.
+    pub(crate) fn with(mesh: &Mesh, bundles: &IndexMap<String, Bundle>) -> Self {
+        let sites = mesh.clusters().filter_map(|(id, name)| {
+            let applied = bundles.get(name)?.files().filter(|(_, file)| file.applied);
+            let mut site = Site::empty(mesh, id);
+            applied
+                .flat_map(|(path, file)| phases::objects(path, &file.text))
+                .for_each(|(id, object)| site.put(id, object.value.into()));
+            site.roll_out();
+            site.calls = calls(mesh, id);
+            Some((name.to_owned(), site))
+        });
+        Self { sites: sites.collect(), places: Places::of(&mesh.topology) }
     }
 
     /// Makes a cluster what it is in another world, or takes it away if that has none of this name.

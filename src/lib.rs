@@ -50,6 +50,8 @@ use std::collections::BTreeSet;
 
 pub use resources::{CaFiles, shell_word};
 
+use indexmap::IndexMap;
+
 use addresses::Addresses;
 use bundle::Bundle;
 use diag::{Diagnostics, Reported};
@@ -184,6 +186,24 @@ impl Mesh {
             }
             (Outcome::Waiting(waits), _) | (_, Outcome::Waiting(waits)) => Outcome::Waiting(waits),
         }
+    }
+
+    /// The bundles of all clusters, by name.
+    ///
+    /// # Errors
+    /// When clusters wait for an address; says for which.
+    pub fn bundles(&self) -> Result<IndexMap<String, Bundle>, Vec<Wait>> {
+        let mut bundles = IndexMap::new();
+        let mut pending = Vec::new();
+        for (id, name) in self.clusters() {
+            match self.bundle(id) {
+                Outcome::Ready(bundle) => {
+                    bundles.insert(name.to_owned(), bundle);
+                }
+                Outcome::Waiting(waits) => pending.extend(waits),
+            }
+        }
+        if pending.is_empty() { Ok(bundles) } else { Err(pending) }
     }
 
     /// The service of this key, which exists.

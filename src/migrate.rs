@@ -14,6 +14,7 @@ pub use order::Order;
 use indexmap::IndexMap;
 use similar::TextDiff;
 
+use crate::Mesh;
 use crate::bundle::Bundle;
 use crate::change::Change;
 use crate::diag::{Code, Diagnostics, Reported};
@@ -23,7 +24,6 @@ use crate::resources;
 use crate::source::Source;
 use crate::syntax::{self, Document, Phase};
 use crate::topology::{ClusterId, ServiceId};
-use crate::{Mesh, Outcome};
 use order::Placement;
 
 /// What there is to tell, and the text it is told of: the topology, or that of a step.
@@ -114,17 +114,8 @@ pub fn plan(source: &Source, inputs: &Inputs, order: &Order<'_>, mut diags: Diag
 
 /// The bundles of every cluster, or what they wait for.
 fn state(name: String, source: Source, mesh: Mesh) -> Result<State, Vec<crate::model::Wait>> {
-    let mut bundles = IndexMap::new();
-    let mut waits = Vec::new();
-    for (id, cluster) in mesh.clusters() {
-        match mesh.bundle(id) {
-            Outcome::Ready(bundle) => {
-                bundles.insert(cluster.to_owned(), bundle);
-            }
-            Outcome::Waiting(more) => waits.extend(more),
-        }
-    }
-    if waits.is_empty() { Ok(State { name, mesh, source, bundles }) } else { Err(waits) }
+    let bundles = mesh.bundles()?;
+    Ok(State { name, mesh, source, bundles })
 }
 
 fn pending(waits: &[crate::model::Wait], diags: &mut Diagnostics) {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use indexmap::{IndexMap, IndexSet};
 
+use crate::Mesh;
 use crate::bundle::Bundle;
 use crate::change::Change;
 use crate::follow::{Break, Call, World};
@@ -22,7 +23,6 @@ use crate::model::Wait;
 use crate::phases::{self, Mixing, Part};
 use crate::syntax::Phase;
 use crate::topology::{Cluster, Topology};
-use crate::{Mesh, Outcome};
 use moments::Walk;
 
 pub use report::Delivery;
@@ -80,14 +80,11 @@ struct State<'a> {
 
 impl<'a> State<'a> {
     fn of(mesh: &'a Mesh) -> Result<Self, Vec<Wait>> {
-        let world = World::of(mesh)?;
-        let ready = |(id, name): (_, &str)| match mesh.bundle(id) {
-            Outcome::Ready(bundle) => Some((name.to_owned(), bundle)),
-            Outcome::Waiting(_) => None,
-        };
+        let bundles = mesh.bundles()?;
+        let world = World::with(mesh, &bundles);
         let services = mesh.topology.services.iter().enumerate();
         let subjects = services.map(|(index, it)| (format!("{}.{}", it.name, it.namespace), index)).collect();
-        Ok(Self { mesh, bundles: mesh.clusters().filter_map(ready).collect(), world, subjects })
+        Ok(Self { mesh, bundles, world, subjects })
     }
 
     fn topology(&self) -> &'a Topology {

@@ -26,7 +26,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     // Mixes the bundles of before and after: it reads what was written, and knows no model.
     ("phases", &["bundle", "resources", "syntax", "yaml"]),
     // Reads objects, and of a topology who calls whom and where the clusters are.
-    ("follow", &["model", "phases", "topology"]),
+    ("follow", &["bundle", "model", "phases", "topology"]),
     // What differs between two bundles, and what that takes.
     ("change", &["bundle", "phases"]),
     // Compares what was written, by whomever; what that means, the topologies say.
