@@ -32,10 +32,15 @@ const (
 // Move does what `meshlatch migrate` planned in a folder, each step as PLAN.md says, while everybody who has to do with
 // the service calls. No call may fail.
 func Move(ctx context.Context, settings Settings, c *report.Case, dir string, wait bool) error {
+	return carryOut(ctx, settings, c, wait, func() (*move, error) { return openMove(ctx, settings, c, dir) })
+}
+
+// carryOut opens what is planned, judges it, and closes it.
+func carryOut(ctx context.Context, settings Settings, c *report.Case, wait bool, open func() (*move, error)) error {
 	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
 		return err
 	}
-	m, err := openMove(ctx, settings, c, dir)
+	m, err := open()
 	if m != nil && m.world != nil {
 		defer m.world.Close()
 	}
@@ -69,15 +74,8 @@ func openMove(ctx context.Context, settings Settings, c *report.Case, dir string
 	if err != nil {
 		return nil, err
 	}
-	meshlatch, err := filepath.Abs(settings.Meshlatch)
-	programs, alsoErr := filepath.Abs(settings.Programs)
-	logs, logsErr := filepath.Abs(settings.Logs)
-	if err := errors.Join(err, alsoErr, logsErr); err != nil {
-		return nil, err
-	}
-	m := &move{plan: p, dir: filepath.Join(logs, "plan"), programs: programs, had: map[string]map[object]bool{}, has: map[string]map[object]bool{}}
-	m.meshlatch = filepath.Join(m.dir, "bin")
-	if err := errors.Join(os.CopyFS(m.dir, os.DirFS(dir)), os.Mkdir(m.meshlatch, 0o755), os.Symlink(meshlatch, filepath.Join(m.meshlatch, "meshlatch"))); err != nil {
+	m, err := prepare(settings, p, dir)
+	if err != nil {
 		return nil, err
 	}
 	// The folder is that of a user, who has his topology and its bundles in it already.
@@ -92,6 +90,19 @@ func openMove(ctx context.Context, settings Settings, c *report.Case, dir string
 		return m, err
 	}
 	return m, m.look(ctx)
+}
+
+// prepare copies a plan into a folder in which its commands run, beside the program under test.
+func prepare(settings Settings, p *plan, dir string) (*move, error) {
+	meshlatch, err := filepath.Abs(settings.Meshlatch)
+	programs, alsoErr := filepath.Abs(settings.Programs)
+	logs, logsErr := filepath.Abs(settings.Logs)
+	if err := errors.Join(err, alsoErr, logsErr); err != nil {
+		return nil, err
+	}
+	m := &move{plan: p, dir: filepath.Join(logs, "plan"), programs: programs, had: map[string]map[object]bool{}, has: map[string]map[object]bool{}}
+	m.meshlatch = filepath.Join(m.dir, "bin")
+	return m, errors.Join(os.CopyFS(m.dir, os.DirFS(dir)), os.Mkdir(m.meshlatch, 0o755), os.Symlink(meshlatch, filepath.Join(m.meshlatch, "meshlatch")))
 }
 
 // shell runs a command of the plan, in a shell whose kubectl knows every cluster by its name.

@@ -25,22 +25,7 @@ var (
 // Rollouts does what `meshlatch rollout` plans from each topology of a folder to the next, while everybody calls. No
 // call may fail, but on the way to the one that is called wrong: there what is left over goes first.
 func Rollouts(ctx context.Context, settings Settings, c *report.Case, dir string, wait bool) error {
-	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
-		return err
-	}
-	m, err := openRollouts(ctx, settings, c, dir)
-	if m != nil && m.world != nil {
-		defer m.world.Close()
-	}
-	c.Judge("every cluster comes up with the bundle of before", err)
-	if err == nil {
-		m.judge(ctx)
-	}
-	if wait {
-		fmt.Println("the clusters run until interrupted")
-		<-ctx.Done()
-	}
-	return ctx.Err()
+	return carryOut(ctx, settings, c, wait, func() (*move, error) { return openRollouts(ctx, settings, c, dir) })
 }
 
 // openRollouts starts the clusters of all.yaml with the bundles of the first topology.
@@ -49,16 +34,9 @@ func openRollouts(ctx context.Context, settings Settings, c *report.Case, dir st
 	if err != nil {
 		return nil, err
 	}
-	meshlatch, err := filepath.Abs(settings.Meshlatch)
-	programs, alsoErr := filepath.Abs(settings.Programs)
-	logs, logsErr := filepath.Abs(settings.Logs)
-	if err := errors.Join(err, alsoErr, logsErr); err != nil {
-		return nil, err
-	}
 	p := &plan{}
-	m := &move{plan: p, dir: filepath.Join(logs, "plan"), programs: programs, had: map[string]map[object]bool{}, has: map[string]map[object]bool{}}
-	m.meshlatch = filepath.Join(m.dir, "bin")
-	if err := errors.Join(os.CopyFS(m.dir, os.DirFS(dir)), os.Mkdir(m.meshlatch, 0o755), os.Symlink(meshlatch, filepath.Join(m.meshlatch, "meshlatch"))); err != nil {
+	m, err := prepare(settings, p, dir)
+	if err != nil {
 		return nil, err
 	}
 	// The clusters have every address that a gateway will have.
@@ -71,7 +49,7 @@ func openRollouts(ctx context.Context, settings Settings, c *report.Case, dir st
 	}
 	p.first.name = strings.TrimSuffix(first, ".yaml")
 	for i := range files[1:] {
-		if err := p.rollout(meshlatch, m.dir, filepath.Base(files[i]), filepath.Base(files[i+1])); err != nil {
+		if err := p.rollout(filepath.Join(m.meshlatch, "meshlatch"), m.dir, filepath.Base(files[i]), filepath.Base(files[i+1])); err != nil {
 			return nil, err
 		}
 	}
