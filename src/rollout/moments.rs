@@ -44,8 +44,8 @@ pub(super) struct Walk<'a> {
     /// What pods know that nobody is seen to replace, by cluster.
     told: BTreeMap<String, Ages>,
     calls: Vec<Candidate<'a>>,
-    /// The calls that have to do with what is in a file, by its name without folder.
-    by_file: BTreeMap<String, Vec<usize>>,
+    /// The calls that are made in a cluster or may be answered there: nothing else is cut by what changes in it.
+    by_cluster: BTreeMap<&'a str, Vec<usize>>,
     interrupted: IndexMap<Made, Interruption>,
 }
 
@@ -55,6 +55,8 @@ struct Candidate<'a> {
     call: &'a Call,
     /// Which topology has it.
     age: Age,
+    /// The clusters in which it is made or may be answered.
+    clusters: BTreeSet<&'a str>,
     /// The files, without folder, of who is called and of who calls.
     files: [String; 2],
     /// Whether one of them is not the same in some cluster.
@@ -79,8 +81,9 @@ type Objects = Vec<(Id, Arc<Value>)>;
 /// Which calls are followed.
 #[derive(Clone, Copy)]
 enum Scope<'a> {
+    /// All that are made in the cluster, or may be answered there.
     All,
-    /// Those that have to do with what changes.
+    /// Those of them that have to do with what changes.
     Touched,
     /// Those that have to do with what is in this file.
     Of(&'a str),
@@ -106,15 +109,15 @@ impl<'a> Walk<'a> {
         let touched = touched(old, new);
         let calls = [(old, Age::Old), (new, Age::New)].map(|(state, age)| candidates(state, age, [old, new], &touched));
         let calls: Vec<_> = calls.into_iter().flatten().collect();
-        let mut by_file: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        let mut by_cluster: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, call) in calls.iter().enumerate() {
-            for file in &call.files {
-                by_file.entry(file.clone()).or_default().push(index);
+            for cluster in &call.clusters {
+                by_cluster.entry(cluster).or_default().push(index);
             }
         }
         let mut walk = Self {
             calls,
-            by_file,
+            by_cluster,
             told: BTreeMap::new(),
             pods: BTreeMap::new(),
             interrupted: IndexMap::new(),
@@ -220,7 +223,7 @@ impl<'a> Walk<'a> {
                 self.apply(turn, phase, direct, &order, backwards, Some(&mut cut));
                 if !ended {
                     // In whatever order it came, it ends alike.
-                    self.look(&mut cut, Scope::All);
+                    self.look(&mut cut, cluster, Scope::All);
                     ended = true;
                 }
                 self.world.sites.insert(cluster.clone(), saved.0.clone());
@@ -251,15 +254,15 @@ impl<'a> Walk<'a> {
         let cluster = &turn.cluster;
         for (id, value) in objects {
             self.put(cluster, id, value);
-            self.look_into(&mut cut, Scope::of(&turn.change.new[id].path));
+            self.look_into(&mut cut, cluster, Scope::of(&turn.change.new[id].path));
         }
         if phase == Some(Phase::Switch) || direct {
             // From here on they may be told.
             self.told.insert(cluster.clone(), Ages::from([Age::Old, Age::New]));
-            self.look_into(&mut cut, Scope::Touched);
+            self.look_into(&mut cut, cluster, Scope::Touched);
         }
         self.roll_out(cluster);
-        self.look_into(&mut cut, Scope::Touched);
+        self.look_into(&mut cut, cluster, Scope::Touched);
         if direct {
             self.told.insert(cluster.clone(), Ages::from([Age::New]));
         }
@@ -274,11 +277,11 @@ impl<'a> Walk<'a> {
             self.remove(cluster, id);
         }
         for id in &pods {
-            self.look_into(&mut cut, Scope::of(&turn.change.old[*id].path));
+            self.look_into(&mut cut, cluster, Scope::of(&turn.change.old[*id].path));
         }
         for id in others {
             self.remove(cluster, id);
-            self.look_into(&mut cut, Scope::of(&turn.change.old[id].path));
+            self.look_into(&mut cut, cluster, Scope::of(&turn.change.old[id].path));
         }
     }
 
@@ -316,20 +319,21 @@ impl<'a> Walk<'a> {
         self.world.sites.get_mut(cluster).expect("clusters of both meshes are in the world")
     }
 
-    fn look_into(&self, cut: &mut Option<&mut BTreeMap<Made, Break>>, scope: Scope<'_>) {
+    fn look_into(&self, cut: &mut Option<&mut BTreeMap<Made, Break>>, cluster: &str, scope: Scope<'_>) {
         if let Some(cut) = cut {
-            self.look(cut, scope);
+            self.look(cut, cluster, scope);
         }
     }
 
-    /// Follows the calls that pods make now.
-    fn look(&self, cut: &mut BTreeMap<Made, Break>, scope: Scope<'_>) {
-        let calls: Vec<&Candidate<'_>> = match scope {
-            Scope::All => self.calls.iter().collect(),
-            Scope::Touched => self.calls.iter().filter(|it| it.touched).collect(),
-            Scope::Of(file) => self.by_file.get(file).into_iter().flatten().map(|it| &self.calls[*it]).collect(),
+    /// Follows the calls that pods make now and that what changes in a cluster may cut.
+    fn look(&self, cut: &mut BTreeMap<Made, Break>, cluster: &str, scope: Scope<'_>) {
+        let within = |it: &&Candidate<'_>| match scope {
+            Scope::All => true,
+            Scope::Touched => it.touched,
+            Scope::Of(file) => it.files.iter().any(|it| it == file),
         };
-        for it in calls.into_iter().filter(|it| self.is_made(it)) {
+        let calls = self.by_cluster.get(cluster).into_iter().flatten().map(|it| &self.calls[*it]);
+        for it in calls.filter(within).filter(|it| self.is_made(it)) {
             if let Err(at) = self.world.follow(it.cluster, it.call) {
                 cut.entry((it.cluster.to_owned(), it.call.clone())).or_insert(at);
             }
@@ -351,9 +355,16 @@ impl<'a> Walk<'a> {
 fn candidates<'a>(
     state: &'a State<'a>,
     age: Age,
-    both: [&State<'_>; 2],
+    both: [&'a State<'a>; 2],
     touched: &BTreeSet<String>,
 ) -> Vec<Candidate<'a>> {
+    let mut answered: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for topology in both.map(State::topology) {
+        for service in &topology.services {
+            let names = service.placement.iter().map(|it| topology.cluster(*it).name.as_str());
+            answered.entry(&service.key).or_default().extend(names);
+        }
+    }
     let services: BTreeMap<&str, &Service> = state.topology().services.iter().map(|it| (it.key.as_str(), it)).collect();
     let file = |key: &str| services.get(key).map(|it| format!("{}.{}.yaml", it.name, it.namespace)).unwrap_or_default();
     let mut candidates = Vec::new();
@@ -371,7 +382,9 @@ fn candidates<'a>(
             };
             let files = [file(&call.callee), caller];
             let touched = files.iter().any(|it| touched.contains(it));
-            candidates.push(Candidate { cluster, call, age, files, touched, pods });
+            let mut clusters = answered.get(call.callee.as_str()).cloned().unwrap_or_default();
+            clusters.insert(cluster);
+            candidates.push(Candidate { cluster, call, age, clusters, files, touched, pods });
         }
     }
     candidates
