@@ -3,7 +3,9 @@
 use indexmap::IndexMap;
 
 use crate::bundle::{self, Bundle};
+use crate::diff;
 use crate::phases::{self, Id, Object};
+use crate::resources::PlanAction;
 
 /// The objects and files that are not the same.
 #[derive(Debug, Default)]
@@ -62,6 +64,61 @@ impl Change {
         self.removed().into_iter().map(|it| deletion(it, &self.old[it])).collect()
     }
 
+    /// What it takes in a cluster of this `kubectl` context, for a plan; `part` is what the cluster has to do
+    /// with it.
+    pub(crate) fn action<'a>(&self, cluster: &'a str, context: &'a str, part: &'static str) -> PlanAction<'a> {
+        PlanAction {
+            cluster,
+            context,
+            part,
+            added: list(self.added()),
+            changed: list(self.changed()),
+            removed: list(self.removed()),
+            by_hand: self.by_hand.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "),
+            rollouts: self.rollouts(),
+            deletions: self.deletions(),
+        }
+    }
+
+    /// What a person must know before it is done in the cluster of this name: pods that are replaced,
+    /// ingresses that go, namespaces that are left.
+    pub(crate) fn notes(&self, cluster: &str) -> Vec<String> {
+        let mut notes = self.restarts(cluster);
+        let gone = || self.old.iter().filter(|(id, _)| !self.new.contains_key(*id));
+        if gone().any(|(_, it)| it.path.starts_with("50-ingress/")) {
+            notes.push(format!(
+                "Before this step nobody outside may be led to the ingress gateway of `{cluster}` any longer: change the public \
+                 DNS name, and wait until its old answers have run out."
+            ));
+        }
+        for (id, _) in gone().filter(|(id, _)| id.0 == "Namespace") {
+            notes.push(format!(
+                "The namespace `{}` of `{cluster}` is no longer in its bundle. What prunes would delete it with all that is in it: \
+                 keep it (`argocd.argoproj.io/sync-options: Prune=false`) until it is empty.",
+                id.2
+            ));
+        }
+        notes
+    }
+
+    /// Which pods are replaced, and what they call then.
+    fn restarts(&self, cluster: &str) -> Vec<String> {
+        let deployments = self.new.iter().filter(|(id, _)| id.0 == "Deployment");
+        deployments
+            .filter_map(|(id, new)| {
+                let changed: Vec<_> = diff::variables(&self.old.get(id)?.value, &new.value)
+                    .into_iter()
+                    .filter_map(|it| {
+                        Some(format!("`{}`", format!("{}={}", it.name, it.new?).replace(['`', '\n'], " ")))
+                    })
+                    .collect();
+                (!changed.is_empty()).then(|| {
+                    format!("In `{cluster}` the pods of `{}` are replaced: they get {}.", id.2, changed.join(", "))
+                })
+            })
+            .collect()
+    }
+
     /// The same, from after to before.
     pub(crate) fn turned(&self) -> Self {
         Self { old: self.new.clone(), new: self.old.clone(), by_hand: Vec::new() }
@@ -100,7 +157,7 @@ fn deletion(id: &Id, object: &Object) -> [String; 3] {
 }
 
 /// Objects, for people.
-pub(crate) fn list<'a>(ids: impl IntoIterator<Item = &'a Id>) -> String {
+fn list<'a>(ids: impl IntoIterator<Item = &'a Id>) -> String {
     let name = |(kind, namespace, name): &Id| match namespace.as_str() {
         "" => format!("{kind} `{name}`"),
         namespace => format!("{kind} `{namespace}/{name}`"),

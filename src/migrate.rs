@@ -19,7 +19,7 @@ use crate::bundle::Bundle;
 use crate::change::Change;
 use crate::diag::{Code, Diagnostics, Reported};
 use crate::inputs::Inputs;
-use crate::phases::Part;
+use crate::phases::{self, Part};
 use crate::resources;
 use crate::source::Source;
 use crate::syntax::{self, Document, Phase};
@@ -176,7 +176,7 @@ fn steps(
 fn slug(placement: &Placement, phase: Option<Phase>) -> String {
     match phase {
         None => placement.slug.clone(),
-        Some(phase) => format!("{}-{}", placement.slug, edit::phase_name(phase)),
+        Some(phase) => format!("{}-{}", placement.slug, phases::name(phase)),
     }
 }
 

@@ -25,6 +25,16 @@ use crate::resources;
 use crate::syntax::Phase;
 use crate::yaml;
 
+/// What a phase is called.
+pub(crate) fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prepare => "prepare",
+        Phase::Open => "open",
+        Phase::Switch => "switch",
+        Phase::Release => "release",
+    }
+}
+
 /// The part that a cluster plays while a service moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {

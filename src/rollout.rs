@@ -149,7 +149,7 @@ fn ordered(
             continue;
         }
         turns.sort_by_key(|it| rank(old, new, it, *phase));
-        let name = format!("{:02}-{}", steps.len() + 1, name(*phase));
+        let name = format!("{:02}-{}", steps.len() + 1, phase.map_or("finish", phases::name));
         let turns = walk.order(&name, *phase, turns, &bundles, give_up);
         if give_up && !walk.is_gapless() {
             return None;
@@ -214,16 +214,6 @@ fn rank(old: &State<'_>, new: &State<'_>, turn: &Turn, phase: Option<Phase>) -> 
     let objects = turn.change.new.values().chain(turn.change.old.values());
     let parts = objects.map(|it| part(old, new, &turn.cluster, &it.path).rank(phase));
     parts.min().unwrap_or_default()
-}
-
-fn name(phase: Option<Phase>) -> &'static str {
-    match phase {
-        Some(Phase::Prepare) => "prepare",
-        Some(Phase::Open) => "open",
-        Some(Phase::Switch) => "switch",
-        Some(Phase::Release) => "release",
-        None => "finish",
-    }
 }
 
 impl Rollout {

@@ -242,6 +242,9 @@ fn what_must_hold_besides_is_said() {
         &MESH.replace("outbound:", "suffix: mesh.internal, outbound:"),
         &["Names end in `mesh.internal` in place of `global`"],
     );
+    let callers = MESH.replace("workload: {image: example.com/web}", "workload: elsewhere, serviceAccount: web");
+    let told = "In `c1` the pods of `web` come from elsewhere: they call `cart.shop.svc.cluster.local` in place of `cart.shop.global`";
+    says(&callers, &callers.replace("outbound:", "names: cluster-local, outbound:"), &[told]);
     let elsewhere = MESH.replace("workload: {image: example.com/cart}", "workload: elsewhere, serviceAccount: cart");
     says(
         &elsewhere,

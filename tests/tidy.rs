@@ -28,11 +28,11 @@ const LAYERS: [(&str, &[&str]); 23] = [
     // Reads objects, and of a topology who calls whom and where the clusters are.
     ("follow", &["bundle", "model", "phases", "topology"]),
     // What differs between two bundles, and what that takes.
-    ("change", &["bundle", "phases"]),
+    ("change", &["bundle", "diff", "phases", "resources"]),
     // Compares what was written, by whomever; what that means, the topologies say.
     ("diff", &["bundle", "diag", "follow", "model", "topology", "yaml"]),
     // Goes from one mesh to another, moment by moment.
-    ("rollout", &["bundle", "change", "follow", "model", "phases", "resources", "syntax", "topology", "yaml"]),
+    ("rollout", &["bundle", "change", "diff", "follow", "model", "phases", "resources", "syntax", "topology", "yaml"]),
     // Compiles as a user would, and compares what comes out.
     (
         "migrate",

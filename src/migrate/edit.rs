@@ -5,22 +5,13 @@
 
 use super::order::{self, Placement};
 use crate::diag::{Code, Diagnostics, Reported};
+use crate::phases;
 use crate::source::{Source, Span};
 use crate::syntax::{self, Document, Phase, Place, Shape, TopologySpec};
 use crate::yaml;
 
 /// What stands in the place of some bytes.
 type Edit = (Span, String);
-
-/// As a topology says it.
-pub(super) fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Prepare => "prepare",
-        Phase::Open => "open",
-        Phase::Switch => "switch",
-        Phase::Release => "release",
-    }
-}
 
 /// The topology with the service placed, and on its way if it is.
 pub(super) fn place(
@@ -34,7 +25,7 @@ pub(super) fn place(
     let moving = moving.map(|(before, phase)| {
         let balance = before.balance.as_ref().map_or(String::new(), |it| format!(", balance: {it}"));
         let before = format!("{{clusters: {}{balance}}}", one_or_list(&before.clusters));
-        format!("{{service: {}, phase: {}, before: {before}}}", yaml::scalar(service), phase_name(phase))
+        format!("{{service: {}, phase: {}, before: {before}}}", yaml::scalar(service), phases::name(phase))
     });
     let made = edits(source, document, service, to, moving.as_deref()).map(|it| apply(source, it));
     if let Some(made) = made.filter(|it| says(it, document, service, to, moving.is_some())) {

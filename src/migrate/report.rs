@@ -1,9 +1,9 @@
 //! `PLAN.md`: what to do in each step, in which order, how to see that it worked, and the way back.
 
 use super::{Order, State, Step, Turn};
-use crate::change::{self, Change};
+use crate::change::Change;
 use crate::diff;
-use crate::phases::{Id, Object, Part};
+use crate::phases::Part;
 use crate::resources::{PlanAction, PlanStep, PlanView};
 use crate::syntax::Phase;
 use crate::topology::ServiceId;
@@ -68,17 +68,7 @@ fn is_share(step: &Step) -> bool {
 
 fn action<'a>(state: &'a State, turn: &Turn, change: &Change) -> PlanAction<'a> {
     let cluster = state.mesh.topology.cluster(turn.cluster);
-    PlanAction {
-        cluster: &cluster.name,
-        context: &cluster.context,
-        part: part(turn.part),
-        added: change::list(change.added()),
-        changed: change::list(change.changed()),
-        removed: change::list(change.removed()),
-        by_hand: change.by_hand.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "),
-        rollouts: change.rollouts(),
-        deletions: change.deletions(),
-    }
+    change.action(&cluster.name, &cluster.context, part(turn.part))
 }
 
 fn part(part: Part) -> &'static str {
@@ -93,46 +83,11 @@ fn part(part: Part) -> &'static str {
 /// What a person must know of a step beside its commands.
 fn notes(order: &Order<'_>, previous: &State, step: &Step) -> Vec<String> {
     let service = step.state.mesh.service(order.service);
-    let mut notes: Vec<String> = step.order.iter().flat_map(|it| restarts(&step.state, it)).collect();
-    if step.act == Some(Phase::Switch) {
-        notes.extend(elsewhere(previous, step, service));
-    }
-    for Turn { cluster, change, .. } in &step.order {
-        let name = &step.state.mesh.topology.cluster(*cluster).name;
-        let gone = |it: &(&Id, &Object)| !change.new.contains_key(it.0);
-        if change.old.iter().filter(gone).any(|(_, it)| it.path.starts_with("50-ingress/")) {
-            notes.push(format!(
-                "Before this step nobody outside may be led to the ingress gateway of `{name}` any longer: change the public \
-                 DNS name, and wait until its old answers have run out."
-            ));
-        }
-        for (id, _) in change.old.iter().filter(gone).filter(|(id, _)| id.0 == "Namespace") {
-            notes.push(format!(
-                "The namespace `{}` of `{name}` is no longer in its bundle. What prunes would delete it with all that is in it: \
-                 keep it (`argocd.argoproj.io/sync-options: Prune=false`) until it is empty.",
-                id.2
-            ));
-        }
-    }
-    notes
-}
-
-/// Which pods are replaced, and what they call then.
-fn restarts(state: &State, turn: &Turn) -> Vec<String> {
-    let cluster = &state.mesh.topology.cluster(turn.cluster).name;
-    let change = &turn.change;
-    let deployments = change.new.iter().filter(|(id, _)| id.0 == "Deployment");
-    deployments
-        .filter_map(|(id, new)| {
-            let changed: Vec<_> = diff::variables(&change.old.get(id)?.value, &new.value)
-                .into_iter()
-                .filter_map(|it| Some(format!("`{}`", format!("{}={}", it.name, it.new?).replace(['`', '\n'], " "))))
-                .collect();
-            (!changed.is_empty()).then(|| {
-                format!("In `{cluster}` the pods of `{}` are replaced: they get {}.", id.2, changed.join(", "))
-            })
-        })
-        .collect()
+    let of_clusters =
+        step.order.iter().flat_map(|it| it.change.notes(&step.state.mesh.topology.cluster(it.cluster).name));
+    let switch = step.act == Some(Phase::Switch);
+    let told = switch.then(|| elsewhere(previous, step, service));
+    of_clusters.chain(told.into_iter().flatten()).collect()
 }
 
 /// Callers whose pods somebody else deploys, and the name that they must call from now on.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::State;
+use crate::diff;
 use crate::topology::{Cluster, ClusterId, Gateway, Service, Topology, Workload};
 
 /// The conditions, in the order of the topology.
@@ -15,6 +16,7 @@ pub(super) fn of(old: &State<'_>, new: &State<'_>) -> Vec<String> {
     }
     all.extend(suffix(old.topology(), new.topology()));
     all.extend(virtual_ips(old, new));
+    all.extend(callers(old.topology(), new.topology()));
     for service in &new.topology().services {
         let before = old.topology().services.iter().find(|it| it.key == service.key);
         all.extend(before.into_iter().flat_map(|it| protocols(it, service).into_iter().chain(numbers(it, service))));
@@ -85,6 +87,17 @@ fn suffix(old: &Topology, new: &Topology) -> Option<String> {
             "Names end in `{}` in place of `{}`: each cluster's DNS knows the new ones before the step in which callers change \
              over.",
             new.mesh.suffix, old.mesh.suffix
+        )
+    })
+}
+
+/// Callers whose pods somebody else deploys, and the names that they must call.
+fn callers(old: &Topology, new: &Topology) -> impl Iterator<Item = String> {
+    diff::renamed_elsewhere(old, new).into_iter().map(|it| {
+        format!(
+            "In `{}` the pods of `{}` come from elsewhere: they call `{}` in place of `{}` from when callers change over, and \
+             before the step after that.",
+            it.cluster, it.caller, it.new, it.old
         )
     })
 }

@@ -4,9 +4,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Interruption, Rollout, Step, Turn};
-use crate::change;
 use crate::phases::Id;
-use crate::resources::{self, PlanAction, RolloutStep, RolloutView};
+use crate::resources::{self, RolloutStep, RolloutView};
 use crate::syntax::Phase;
 use crate::yaml;
 
@@ -29,7 +28,7 @@ impl Rollout {
             title: title(step.phase, self.steps.len()),
             why: why(step.phase, self.steps.len()),
             notes: notes(step),
-            actions: step.turns.iter().map(action).collect(),
+            actions: step.turns.iter().map(|it| it.change.action(&it.cluster, &it.context, "")).collect(),
         });
         resources::rollout(&RolloutView {
             command,
@@ -152,41 +151,7 @@ fn why(phase: Option<Phase>, steps: usize) -> &'static str {
 
 /// What a person must know of a step beside its commands.
 fn notes(step: &Step) -> Vec<String> {
-    let mut notes = Vec::new();
-    for turn in &step.turns {
-        let gone = turn.change.old.iter().filter(|(id, _)| !turn.change.new.contains_key(*id));
-        for (id, object) in gone {
-            if id.0 == "Namespace" {
-                notes.push(format!(
-                    "The namespace `{}` of `{}` is no longer in its bundle. What prunes would delete it with all that is in it: \
-                     keep it (`argocd.argoproj.io/sync-options: Prune=false`) until it is empty.",
-                    id.2, turn.cluster
-                ));
-            } else if id.0 == "VirtualService" && object.path.starts_with("50-ingress/") {
-                notes.push(format!(
-                    "Before this step nobody outside may be led to the ingress gateway of `{}` for `{}` any longer: change the \
-                     public DNS name, and wait until its old answers have run out.",
-                    turn.cluster, id.2
-                ));
-            }
-        }
-    }
-    notes
-}
-
-fn action(turn: &Turn) -> PlanAction<'_> {
-    let change = &turn.change;
-    PlanAction {
-        cluster: &turn.cluster,
-        context: &turn.context,
-        part: "",
-        added: change::list(change.added()),
-        changed: change::list(change.changed()),
-        removed: change::list(change.removed()),
-        by_hand: change.by_hand.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "),
-        rollouts: change.rollouts(),
-        deletions: change.deletions(),
-    }
+    step.turns.iter().flat_map(|it| it.change.notes(&it.cluster)).collect()
 }
 
 fn turn(turn: &Turn) -> serde_json::Value {
