@@ -145,18 +145,8 @@ fn the_workflow_of_the_readme_runs() {
     let shell = |script: &str| {
         let mut command = Command::new("sh");
         command.args(["-ec", script]).current_dir(folder.path()).env("PATH", &path);
-        for (name, value) in [
-            ("GITHUB_BASE_REF", "main"),
-            ("GITHUB_STEP_SUMMARY", "../summary.md"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_AUTHOR_NAME", "somebody"),
-            ("GIT_AUTHOR_EMAIL", "somebody@example.com"),
-            ("GIT_COMMITTER_NAME", "somebody"),
-            ("GIT_COMMITTER_EMAIL", "somebody@example.com"),
-        ] {
-            command.env(name, value);
-        }
+        command.env("GITHUB_BASE_REF", "main").env("GITHUB_STEP_SUMMARY", "../summary.md");
+        support::as_somebody(&mut command);
         let output = command.output().expect("there is a shell");
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())

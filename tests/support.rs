@@ -135,3 +135,17 @@ pub(crate) fn check_tree(folder: &Path, made: &BTreeMap<String, String>) {
         .collect();
     panic!("{}: run `BLESS=1 cargo test` and read the difference\n{}", folder.display(), differences.join("\n"));
 }
+
+/// Lets git run as somebody without any settings.
+pub(crate) fn as_somebody(command: &mut std::process::Command) {
+    for (name, value) in [
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_AUTHOR_NAME", "somebody"),
+        ("GIT_AUTHOR_EMAIL", "somebody@example.com"),
+        ("GIT_COMMITTER_NAME", "somebody"),
+        ("GIT_COMMITTER_EMAIL", "somebody@example.com"),
+    ] {
+        command.env(name, value);
+    }
+}

@@ -10,6 +10,7 @@
 use std::process::Command;
 
 use super::{Folder, Run};
+use crate::support;
 
 const TWO: &str = r#"version: 1
 clusters:
@@ -28,16 +29,7 @@ fn moved() -> String {
 pub(super) fn git(folder: &Folder, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.current_dir(folder.path("")).args(args);
-    for (name, value) in [
-        ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ("GIT_CONFIG_NOSYSTEM", "1"),
-        ("GIT_AUTHOR_NAME", "somebody"),
-        ("GIT_AUTHOR_EMAIL", "somebody@example.com"),
-        ("GIT_COMMITTER_NAME", "somebody"),
-        ("GIT_COMMITTER_EMAIL", "somebody@example.com"),
-    ] {
-        command.env(name, value);
-    }
+    support::as_somebody(&mut command);
     let output = command.output().expect("git is installed");
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
