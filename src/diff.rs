@@ -24,7 +24,7 @@ mod story;
 mod tree;
 mod words;
 
-pub(crate) use meaning::renamed_elsewhere;
+pub(crate) use meaning::renamed_untold;
 pub(crate) use pods::variables;
 
 use std::fmt;

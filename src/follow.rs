@@ -34,7 +34,7 @@ use site::Foreign;
 pub struct Call {
     /// The key of the service that calls, or of the ingress.
     pub caller: Caller,
-    /// The key of the service that is called.
+    /// The key of the service that is called, or of what is called outside of the mesh.
     pub callee: String,
     /// The name that is called.
     pub host: String,
@@ -182,13 +182,27 @@ pub(crate) fn calls(mesh: &Mesh, here: ClusterId) -> Vec<Call> {
         let caller = Caller::Service(it.key.clone());
         it.calls.iter().map(move |to| call(caller.clone(), &it.namespace, identity.clone(), to.callee, to.port))
     });
+    let outward = topology.externals.iter().flat_map(|external| {
+        let callers = external.callers.iter().map(|it| topology.service(*it)).filter(|it| it.runs_in(here));
+        callers.flat_map(move |caller| {
+            let ports = external.hosts.iter().flat_map(|host| external.ports.iter().map(move |port| (host, port)));
+            ports.map(|(host, port)| Call {
+                caller: Caller::Service(caller.key.clone()),
+                callee: external.name.clone(),
+                host: host.clone(),
+                port: port.number,
+                namespace: caller.namespace.clone(),
+                identity: None,
+            })
+        })
+    });
     let gateway = &cluster.ingress_gateway;
     let identity = Some(model::ingress_identity(cluster));
     let served =
         topology.ingresses.iter().filter(|it| it.clusters.contains(&here)).map(|it| {
             call(Caller::Ingress(it.name.clone()), &gateway.namespace, identity.clone(), it.service, it.port)
         });
-    pods.chain(served).collect()
+    pods.chain(outward).chain(served).collect()
 }
 
 impl Site {

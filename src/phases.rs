@@ -14,16 +14,20 @@
 //!
 //! Within a phase the order of clusters is [`Part::rank`]'s. The way back is the same in reverse.
 
+mod shares;
+mod widen;
+
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use indexmap::{IndexMap, IndexSet};
 use serde_yaml::Value;
 use similar::TextDiff;
 
-use crate::bundle::{Bundle, File};
+use crate::bundle::{Bundle, File, is_by_hand};
 use crate::resources;
 use crate::syntax::Phase;
-use crate::yaml;
+use widen::{seen_as, united, widened, with_hosts, with_ports};
 
 /// What a phase is called.
 pub(crate) fn name(phase: Phase) -> &'static str {
@@ -108,14 +112,27 @@ pub(crate) fn differing(before: &Bundle, after: &Bundle) -> [IndexMap<Id, Object
     })
 }
 
+/// Which files that install something a mixture has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Install {
+    /// Those of before.
+    Old,
+    /// Those of after.
+    New,
+    /// Those that install what either does.
+    Both,
+}
+
 /// What mixes the bundles of a cluster.
 pub(crate) struct Mixing<'a> {
     /// How far it is.
     pub(crate) phase: Phase,
     /// The part that the cluster plays for the service that a file is about.
     pub(crate) part: &'a dyn Fn(&str) -> Part,
-    /// Whether what installs is that of after already; what is for people is.
-    pub(crate) installed: bool,
+    /// The clusters to which the service comes that a file is about, and those from which it goes.
+    pub(crate) moving: &'a dyn Fn(&str) -> BTreeSet<String>,
+    /// What installs.
+    pub(crate) install: Install,
     /// Whether what is for people is that of after already.
     pub(crate) told: bool,
 }
@@ -125,14 +142,21 @@ impl<'a> Mixing<'a> {
     pub(crate) fn of_move(phase: Phase, part: Part, parts: &'a dyn Fn(&str) -> Part, grows: bool) -> Self {
         // What is not applied is for whoever knows more of the mesh.
         let early = phase <= Phase::Open && matches!(part, Part::Calling | Part::Leaving);
-        Self { phase, part: parts, installed: grows && !early, told: !early }
+        let install = if grows && !early { Install::New } else { Install::Old };
+        // Shares of a service that moves are steps of their own.
+        Self { phase, part: parts, moving: &|_| BTreeSet::new(), install, told: !early }
     }
 }
 
 /// The bundle of a cluster in a phase.
 pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bundle {
     let [old, new] = differing(before, &after);
-    if old.is_empty() && new.is_empty() && mixing.told {
+    let install = installing(before, &after, mixing.install);
+    if old.is_empty()
+        && new.is_empty()
+        && mixing.told
+        && install.iter().all(|(path, it)| after.get(path) == Some(&it.text))
+    {
         return after;
     }
     let phase = mixing.phase;
@@ -150,6 +174,8 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
                 let is_new_name = calls && phase <= Phase::Open && !is_known(before, id, new);
                 (is_new_name || comes(id, new, is_first, phase, part)).then(|| new.clone())
             }
+            // Others of the new bundle lead the same hosts in.
+            (Some(old), None) if is_ingress(old) && phase >= Phase::Switch && is_served(id, old, &after) => None,
             (Some(old), None) => {
                 let is_last = after.get(&old.path).is_none();
                 (!goes(id, old, is_last, phase, (mixing.part)(&old.path))).then(|| old.clone())
@@ -167,7 +193,10 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
             (Some(old), Some(new)) => Some(changed(id, old, new, phase, (mixing.part)(&new.path))),
             (None, None) => None,
         };
-        if let Some(object) = object {
+        if let Some(mut object) = object {
+            if id.0 == "VirtualService" && has_shares(&object) && [Phase::Open, Phase::Switch].contains(&phase) {
+                object = shares::without(&object, &(mixing.moving)(&object.path));
+            }
             files.entry(object.path).or_default().push(object.text);
         }
     }
@@ -181,7 +210,6 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
     }
     // Folders are phases of their own, in the order of their names.
     applied.sort_by(|a, _, b, _| folder(a).cmp(folder(b)));
-    let install = if mixing.installed { &after } else { before };
     let words = if mixing.told { &after } else { before };
     mixture(applied, install, words)
 }
@@ -215,11 +243,42 @@ fn folder(path: &str) -> &str {
     path.split('/').next().unwrap_or(path)
 }
 
+/// The files that install something, in the order of their folders.
+fn installing(before: &Bundle, after: &Bundle, install: Install) -> IndexMap<String, File> {
+    let of = |bundle: &Bundle| -> IndexMap<String, File> {
+        let files = bundle.files().filter(|(path, file)| !file.applied && is_by_hand(path));
+        files.map(|(path, file)| (path.to_owned(), file.clone())).collect()
+    };
+    let (mut old, new) = (of(before), of(after));
+    match install {
+        Install::Old => return old,
+        Install::New => return new,
+        Install::Both => {}
+    }
+    for (path, file) in new {
+        let text = old.get(&path).and_then(|it| united(&it.text, &file.text));
+        old.insert(path, File { text: text.unwrap_or_else(|| file.text.clone()), ..file });
+    }
+    old.sort_by(|a, _, b, _| folder(a).cmp(folder(b)));
+    old
+}
+
+/// Whether a file that installs something only takes away from what it installed; `None` if it gives and takes.
+pub(crate) fn only_takes(old: Option<&str>, new: Option<&str>) -> Option<bool> {
+    let (Some(old), Some(new)) = (old, new) else { return Some(new.is_none()) };
+    match united(old, new) {
+        None => Some(false),
+        Some(both) if both == new => Some(false),
+        Some(both) if both == old => Some(true),
+        Some(_) => None,
+    }
+}
+
 /// The files that are applied, those that install, and those for people.
-fn mixture(applied: IndexMap<&str, String>, install: &Bundle, words: &Bundle) -> Bundle {
+fn mixture(applied: IndexMap<&str, String>, install: IndexMap<String, File>, words: &Bundle) -> Bundle {
     let mut bundle = Bundle::default();
     let list = resources::kustomization(applied.keys().copied().collect());
-    let mut rest = install.files().filter(|(path, file)| !file.applied && path.contains('/')).peekable();
+    let mut rest = install.iter().map(|(path, file)| (path.as_str(), file)).peekable();
     let add = |bundle: &mut Bundle, path: &str, file: &File| {
         if file.executable { bundle.script(path, file.text.clone()) } else { bundle.keep(path, file.text.clone()) }
     };
@@ -242,7 +301,7 @@ fn leads(id: &Id, object: &Object) -> bool {
     match id.0.as_str() {
         "WorkloadEntry" | "VirtualService" => true,
         "ServiceEntry" => !is_own(object),
-        _ => object.path.starts_with("50-ingress/"),
+        _ => false,
     }
 }
 
@@ -253,9 +312,42 @@ fn is_own(object: &Object) -> bool {
     spec.get("workloadSelector").is_some() || spec["endpoints"].as_sequence().is_some_and(|it| it.iter().any(is_here))
 }
 
+/// Whether an object is about what lies outside of the mesh.
+fn is_external(object: &Object) -> bool {
+    object.path.starts_with("20-mesh/external-")
+}
+
+/// Whether an object leads from the outside into the mesh.
+fn is_ingress(object: &Object) -> bool {
+    object.path.starts_with("50-ingress/")
+}
+
+/// Whether a bundle leads in all hosts that an object of an ingress is about.
+fn is_served(id: &Id, object: &Object, bundle: &Bundle) -> bool {
+    let files = bundle.files().filter(|(path, file)| file.applied && path.starts_with("50-ingress/"));
+    let objects = files.flat_map(|(path, file)| objects(path, &file.text));
+    let served: Vec<_> = objects.filter(|it| it.0.0 == id.0).flat_map(|(_, it)| led_in(&it)).collect();
+    led_in(object).iter().all(|it| served.contains(it))
+}
+
+/// The hosts that an object of an ingress leads in.
+pub(crate) fn led_in(object: &Object) -> Vec<String> {
+    let words = |it: &Value| -> Vec<String> {
+        let all = it["hosts"].as_sequence().into_iter().flatten();
+        all.filter_map(|it| Some(it.as_str()?.to_owned())).collect()
+    };
+    let spec = &object.value["spec"];
+    let servers = spec["servers"].as_sequence().into_iter().flatten().flat_map(words);
+    words(spec).into_iter().chain(servers).collect()
+}
+
 /// Whether an object of after is there already; it may be among the first that the cluster has of a service.
 fn comes(id: &Id, object: &Object, is_first: bool, phase: Phase, part: Part) -> bool {
     match (phase, part) {
+        // Pods may call it as soon as they start.
+        _ if is_external(object) => true,
+        // Whoever is led there finds everything else.
+        _ if is_ingress(object) => phase >= Phase::Switch,
         // What was not known here is called by nobody yet.
         (Phase::Prepare, Part::Joining) if is_first && object.path.starts_with("20-mesh/") => true,
         (Phase::Prepare, Part::Joining) => !leads(id, object) && id.0 != "Deployment",
@@ -274,6 +366,9 @@ fn comes(id: &Id, object: &Object, is_first: bool, phase: Phase, part: Part) -> 
 /// Whether an object of before is gone already; it may be among the last that the cluster has of a service.
 fn goes(id: &Id, object: &Object, is_last: bool, phase: Phase, part: Part) -> bool {
     match phase {
+        // Old pods call it to their end.
+        _ if is_external(object) => false,
+        _ if is_ingress(object) => phase >= Phase::Release,
         // Old pods call as long as they end; nobody else does.
         Phase::Release if part == Part::Leaving && is_last && object.path.starts_with("20-mesh/") => false,
         Phase::Release => leads(id, object) || part == Part::Leaving && id.0 == "Deployment",
@@ -299,6 +394,19 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         return with_all_lines(old, new);
     }
     let early = phase <= Phase::Open;
+    if is_external(new) {
+        return with_hosts(old, new);
+    }
+    if is_ingress(new) {
+        return match phase {
+            Phase::Open if has_shares_beside(new, old) => with_hosts(old, new),
+            Phase::Prepare | Phase::Open => old.clone(),
+            Phase::Switch if has_shares_beside(old, new) => with_hosts(new, old),
+            // Until nobody is led to the old hosts any more.
+            Phase::Switch => with_hosts(old, new),
+            Phase::Release => new.clone(),
+        };
+    }
     match (id.0.as_str(), part) {
         // On the way back a route goes before the subsets that it names, and a pod before its names.
         ("DestinationRule" | "Sidecar" | "Gateway" | "AuthorizationPolicy", Part::Calling | Part::Leaving) if early => {
@@ -308,29 +416,39 @@ fn changed(id: &Id, old: &Object, new: &Object, phase: Phase, part: Part) -> Obj
         // are gone.
         ("VirtualService", _) if phase == Phase::Open && has_shares_beside(new, old) => new.clone(),
         ("VirtualService", _) if phase == Phase::Switch && has_shares_beside(old, new) => old.clone(),
+        // Ports that nobody calls yet, for all who will.
+        ("ServiceEntry", _) if early && !is_own(old) => seen_as(&with_ports(old, new), new),
+        ("VirtualService", _) if early => seen_as(old, new),
+        ("Service", Part::Staying | Part::Calling) if early => with_ports(old, new),
         (_, Part::Calling | Part::Leaving) if early => old.clone(),
         // The Service of pods knows the ports of the pods, that of gateways does not.
         ("Service", Part::Leaving) => old.clone(),
         ("Service", Part::Joining) => new.clone(),
-        ("ServiceEntry", _) if early && !is_own(old) => old.clone(),
         // Whoever left is asked by nobody.
         ("ServiceEntry", _) if is_own(old) && !is_own(new) => new.clone(),
-        ("ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => widened(old, new),
+        ("Service" | "ServiceEntry" | "Gateway" | "DestinationRule" | "AuthorizationPolicy" | "Sidecar", _) => {
+            widened(old, new)
+        }
         _ if early => old.clone(),
+        // Callers beside it change over in this step.
+        ("Deployment", Part::Staying) if phase == Phase::Switch && only_closes(old, new) => old.clone(),
         _ => new.clone(),
     }
+}
+
+/// Whether pods listen on fewer ports than before, and call whom they called.
+fn only_closes(old: &Object, new: &Object) -> bool {
+    let lists = |it: &Object, key: &str| -> Vec<Value> {
+        let containers = it.value["spec"]["template"]["spec"]["containers"].as_sequence().cloned().unwrap_or_default();
+        containers.iter().flat_map(|it| it[key].as_sequence().cloned().unwrap_or_default()).collect()
+    };
+    let ports = lists(new, "ports");
+    lists(old, "ports").iter().any(|it| !ports.contains(it)) && lists(old, "env") == lists(new, "env")
 }
 
 /// Whether an object is about the same service as a file.
 fn is_of(object: &Object, path: &str) -> bool {
     object.path.rsplit('/').next() == path.rsplit('/').next()
-}
-
-/// An object that is seen by all who will see it, too.
-fn seen_as(old: &Object, new: &Object) -> Object {
-    let mut value = old.value.clone();
-    widen(&mut value, &new.value, &["spec", "exportTo"], None);
-    Object { path: new.path.clone(), text: yaml::to_string(&value), value }
 }
 
 /// The names that a DNS server knows, a line each: those of before and of after.
@@ -340,63 +458,5 @@ fn with_all_lines(old: &Object, new: &Object) -> Object {
         Ok(value) => Object { path: new.path.clone(), text, value },
         // They differ by more than lines of text.
         Err(_) => new.clone(),
-    }
-}
-
-/// Lists in which more lets more in, and what tells their elements apart.
-const LISTS: [(&[&str], Option<&str>); 8] = [
-    (&["spec", "servers", "*", "hosts"], None),
-    (&["spec", "listeners"], Some("name")),
-    (&["spec", "subsets"], Some("name")),
-    (&["spec", "rules", "*", "from", "*", "source", "principals"], None),
-    (&["spec", "egress", "*", "hosts"], None),
-    (&["spec", "ports"], Some("name")),
-    (&["spec", "subjectAltNames"], None),
-    (&["spec", "exportTo"], None),
-];
-
-/// An object that also does what another does.
-fn widened(old: &Object, new: &Object) -> Object {
-    let mut value = new.value.clone();
-    for (path, key) in LISTS {
-        widen(&mut value, &old.value, path, key);
-    }
-    if value == new.value {
-        return new.clone();
-    }
-    Object { path: new.path.clone(), text: yaml::to_string(&value), value }
-}
-
-fn widen(new: &mut Value, old: &Value, path: &[&str], key: Option<&str>) {
-    let Some((first, rest)) = path.split_first() else {
-        let (Value::Sequence(new), Value::Sequence(old)) = (new, old) else { return };
-        let known = |list: &[Value], it: &Value| match key {
-            Some(key) => list.iter().any(|other| other.get(key) == it.get(key)),
-            None => list.contains(it),
-        };
-        for item in old {
-            if !known(new, item) {
-                new.push(item.clone());
-            }
-        }
-        return;
-    };
-    if *first == "*" {
-        let (Value::Sequence(new), Value::Sequence(old)) = (new, old) else { return };
-        new.iter_mut().zip(old).for_each(|(new, old)| widen(new, old, rest, key));
-        return;
-    }
-    let (Value::Mapping(new), Value::Mapping(old)) = (new, old) else { return };
-    match (new.get_mut(*first), old.get(*first)) {
-        (Some(new), Some(old)) => widen(new, old, rest, key),
-        // A rule that has no subsets, or lets nobody in, takes those of before. An `exportTo` that is
-        // not there means everybody.
-        (None, Some(old)) if ["subsets", "rules"].contains(first) => {
-            new.insert((*first).into(), old.clone());
-        }
-        (Some(_), None) if *first == "exportTo" => {
-            new.remove(*first);
-        }
-        _ => {}
     }
 }

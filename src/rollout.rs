@@ -11,18 +11,18 @@ mod conditions;
 mod moments;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::{IndexMap, IndexSet};
 
 use crate::Mesh;
-use crate::bundle::Bundle;
-use crate::change::Change;
+use crate::bundle::{Bundle, is_by_hand};
+use crate::change::{ByHand, Change};
 use crate::follow::{Break, Call, World};
 use crate::model::Wait;
-use crate::phases::{self, Mixing, Part};
+use crate::phases::{self, Id, Install, Mixing, Part};
 use crate::syntax::Phase;
-use crate::topology::{Cluster, Topology};
+use crate::topology::{Cluster, Topology, Workload};
 use moments::Walk;
 
 pub use report::Delivery;
@@ -61,8 +61,8 @@ struct Turn {
 struct Interruption {
     /// The step in which it begins.
     step: String,
-    /// The cluster whose turn it is.
-    turn: String,
+    /// The cluster whose turn it is; none while callers are told that no bundle tells.
+    turn: Option<String>,
     /// The cluster of the caller.
     cluster: String,
     call: Call,
@@ -105,7 +105,7 @@ pub fn plan(old: &Mesh, new: &Mesh) -> Result<Rollout, Vec<Wait>> {
     let clusters: IndexSet<&str> = new.bundles.keys().chain(old.bundles.keys()).map(String::as_str).collect();
     let conditions = conditions::of(&old, &new);
     let direct = |give_up| ordered(&old, &new, &clusters, &[None], give_up);
-    let best = match direct(true) {
+    let best = match direct(true).filter(|_| !clusters.iter().any(|it| is_installed_twice(&old, &new, it))) {
         Some(best) => best,
         None => {
             let phases = [Phase::Prepare, Phase::Open, Phase::Switch, Phase::Release].map(Some);
@@ -117,6 +117,15 @@ pub fn plan(old: &Mesh, new: &Mesh) -> Result<Rollout, Vec<Wait>> {
         }
     };
     Ok(Rollout { steps: best.0, interruptions: best.1, conditions })
+}
+
+/// Whether what installs something in a cluster gives as well as it takes.
+fn is_installed_twice(old: &State<'_>, new: &State<'_>, cluster: &str) -> bool {
+    let (Some(old), Some(new)) = (old.bundles.get(cluster), new.bundles.get(cluster)) else { return false };
+    let files = new.files().filter(|(path, file)| !file.applied && is_by_hand(path));
+    files.into_iter().any(|(path, it)| {
+        old.get(path).is_some_and(|was| was != it.text && phases::only_takes(Some(was), Some(&it.text)).is_none())
+    })
 }
 
 /// The steps of these phases, each in the order that cuts the fewest calls, and those that it cuts; `None`
@@ -140,12 +149,13 @@ fn ordered(
             None => last(old, cluster),
         };
         let turn = |it: &&str| {
-            let change = Change::between(&before(it), &bundles[*it])?;
+            let change = change(old, new, it, [&before(it), &bundles[*it]])?;
             let cluster = new.cluster(it).or_else(|| old.cluster(it))?;
             Some(Turn { cluster: (*it).to_owned(), context: cluster.context.clone(), change })
         };
         let mut turns: Vec<Turn> = clusters.iter().filter_map(turn).collect();
-        if turns.is_empty() {
+        let tells = *phase == Some(Phase::Switch) && walk.tells();
+        if turns.is_empty() && !tells {
             continue;
         }
         turns.sort_by_key(|it| rank(old, new, it, *phase));
@@ -165,6 +175,47 @@ fn ordered(
     Some((steps, walk.interruptions()))
 }
 
+/// What changes in a cluster from one bundle to the next.
+fn change(old: &State<'_>, new: &State<'_>, cluster: &str, bundles: [&Bundle; 2]) -> Option<Change> {
+    let mut change = Change::between(bundles[0], bundles[1]);
+    let release = |state: &State<'_>| state.cluster(cluster).map(|it| it.istio);
+    let is_upgraded = release(old).zip(release(new)).is_some_and(|(was, now)| was != now);
+    if is_upgraded && bundles[0].get(RUNBOOK) != bundles[1].get(RUNBOOK) {
+        // Which release is installed stands nowhere else.
+        let change = change.get_or_insert_default();
+        if change.by_hand.is_empty() {
+            change.by_hand.push(ByHand { path: RUNBOOK.to_owned(), last: false });
+        }
+    }
+    if let Some(change) = &mut change {
+        let owned = handed_over(new, cluster);
+        change.hand_over(|it| owned.contains(it));
+    }
+    change
+}
+
+const RUNBOOK: &str = "RUNBOOK.md";
+
+/// Objects of a cluster that somebody else looks after.
+fn handed_over(state: &State<'_>, cluster: &str) -> BTreeSet<Id> {
+    let topology = state.topology();
+    let mut owned = BTreeSet::new();
+    for service in &topology.services {
+        if !service.placement.iter().any(|it| topology.cluster(*it).name == cluster) {
+            continue;
+        }
+        let kinds: &[_] = match service.workload {
+            Workload::Deployment(_) => &[],
+            Workload::ServiceOnly => &["Deployment"],
+            Workload::Elsewhere => &["Deployment", "Service"],
+        };
+        let id = |kind: &str, name: &str| (kind.to_owned(), service.namespace.clone(), name.to_owned());
+        owned.extend(kinds.iter().map(|it| id(it, &service.name)));
+        owned.extend((!kinds.is_empty()).then(|| id("ServiceAccount", &service.service_account)));
+    }
+    owned
+}
+
 /// The bundle of a cluster; empty if the mesh does not have it.
 fn last(state: &State<'_>, cluster: &str) -> Bundle {
     state.bundles.get(cluster).cloned().unwrap_or_default()
@@ -172,10 +223,11 @@ fn last(state: &State<'_>, cluster: &str) -> Bundle {
 
 fn mixed(old: &State<'_>, new: &State<'_>, cluster: &str, phase: Phase) -> Bundle {
     let part = |path: &str| part(old, new, cluster, path);
-    // Nobody installs the old in a cluster that is new, or the new in one that goes.
+    // Nobody is told the old in a cluster that is new, or the new in one that goes.
     let is_new = !old.bundles.contains_key(cluster);
-    let late = is_new || phase >= Phase::Switch && new.bundles.contains_key(cluster);
-    let mixing = Mixing { phase, part: &part, installed: late, told: late };
+    let told = is_new || phase >= Phase::Switch && new.bundles.contains_key(cluster);
+    let moving = |path: &str| moving(old, new, path);
+    let mixing = Mixing { phase, part: &part, moving: &moving, install: Install::Both, told };
     phases::between(&last(old, cluster), last(new, cluster), &mixing)
 }
 
@@ -192,6 +244,16 @@ fn part(old: &State<'_>, new: &State<'_>, cluster: &str, path: &str) -> Part {
         _ if !has(new) => Part::Leaving,
         _ => Part::Calling,
     }
+}
+
+/// The clusters that run the service that a file is about only before, or only after.
+fn moving(old: &State<'_>, new: &State<'_>, path: &str) -> BTreeSet<String> {
+    let clusters = |state: &State<'_>| -> BTreeSet<String> {
+        let service = subject(state, path).map(|it| &state.topology().services[it]);
+        let placement = service.into_iter().flat_map(|it| &it.placement);
+        placement.map(|it| state.topology().cluster(*it).name.clone()).collect()
+    };
+    clusters(old).symmetric_difference(&clusters(new)).cloned().collect()
 }
 
 /// The service that a file is about, by its index.

@@ -131,9 +131,9 @@ fn addresses_that_move_are_told_first() {
     assert!(human(&report).contains("\nAddresses\n  + cart.shop.global: 240.0."), "{}", human(&report));
 }
 
-/// Whoever calls at another port or name, and whose pods no bundle holds.
+/// Whoever calls at another port or name, and whose pods no bundle tells.
 #[test]
-fn callers_from_elsewhere_must_be_told() {
+fn callers_that_no_bundle_tells_must_be_told() {
     for (from, to, said) in [
         ("{grpc: 7070}", "{grpc: 7071}", "cart.shop.global:7071 in place of cart.shop.global:7070"),
         ("    namespace: shop\n", "    namespace: till\n", "cart.till.global:7070 in place of cart.shop.global:7070"),
@@ -144,7 +144,7 @@ fn callers_from_elsewhere_must_be_told() {
         ),
     ] {
         let text = human(&topologies(SHOP, &SHOP.replacen(from, to, 1)));
-        let line = format!("! mail in west: its pods come from elsewhere, and must call cart at {said}");
+        let line = format!("! mail in west: no variable tells its pods, which must call cart at {said}");
         assert!(text.contains(&line), "{text}");
     }
     // A new caller is told by whoever deploys it.

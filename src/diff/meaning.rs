@@ -15,7 +15,7 @@ pub use callers::Caller;
 pub use calls::{CallChange, Called, Route};
 pub use services::ServiceChange;
 
-pub(crate) use callers::renamed_elsewhere;
+pub(crate) use callers::renamed_untold;
 
 use super::changes::ClusterChange;
 use super::pods::{Rollout, Variable};
@@ -40,7 +40,7 @@ pub struct Meaning {
 pub struct Declared {
     /// Services that come, go, move, or have another name.
     pub services: Vec<ServiceChange>,
-    /// Callers whose pods come from elsewhere and that must call another name.
+    /// Callers that no bundle tells whom to call, and that must call another name.
     pub callers: Vec<Caller>,
     /// Names that have another virtual IP, a first one, or none any more.
     pub virtual_ips: Vec<AddressChange>,

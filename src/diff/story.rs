@@ -84,7 +84,7 @@ fn service(change: &ServiceChange, limits: Limits) -> Vec<Line> {
 
 fn caller(it: &Caller, limits: Limits) -> Vec<Line> {
     let text = format!(
-        "{} in {}: its pods come from elsewhere, and must call {} at {} in place of {}",
+        "{} in {}: no variable tells its pods, which must call {} at {} in place of {}",
         shown(&it.caller),
         list(&it.clusters, limits.names),
         shown(&it.callee),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_yaml::Value;
 
-use super::site::{Pods, Site, fits, list, pairs, word, words};
+use super::site::{Pods, Site, covers, fits, list, pairs, word, words};
 use super::{Call, World};
 use crate::topology::{NETWORK_LABEL, ROOT_NAMESPACE};
 
@@ -19,8 +19,8 @@ pub struct Path {
 /// One place that may answer a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Way {
-    /// The cluster whose pods answer.
-    pub cluster: String,
+    /// The cluster whose pods answer; none if it is no part of the mesh that answers.
+    pub cluster: Option<String>,
     /// The gateway that is passed, as `address:port` or by its network; none within a cluster.
     pub via: Option<String>,
     /// The share of the calls in percent, where a route says it.
@@ -67,11 +67,17 @@ impl World {
         if hides(site, call) {
             return Err(ends(format!("the Sidecar of `{}` does not list `{}`", call.namespace, call.host)));
         }
+        if let Some(entry) = site.about("ServiceEntry", &call.host, &call.namespace).0.first()
+            && word(entry, &["spec", "location"]) == "MESH_EXTERNAL"
+        {
+            the_port(entry, "number", &call.host, call.port).map_err(ends)?;
+            return Ok(Path { ways: vec![Way { cluster: None, via: None, weight: None }] });
+        }
         let mut ways = BTreeSet::new();
         for (host, subset, weight) in targets(site, call) {
             for Reached { owner, via, pods } in self.reach(cluster, call, &host, subset.as_deref())? {
                 self.lets_in(&owner, call, &pods)?;
-                ways.insert(Way { cluster: owner, via, weight });
+                ways.insert(Way { cluster: Some(owner), via, weight });
             }
         }
         if ways.is_empty() {
@@ -216,9 +222,8 @@ fn hides(site: &Site, call: &Call) -> bool {
     let mut sidecars = site.of_kind("Sidecar", &call.namespace).peekable();
     let lets = |it: &str| {
         let (from, name) = it.split_once('/').unwrap_or(("*", it));
-        let own = format!(".{}.", call.namespace);
-        let from_there =
-            from == "*" || (from == "." && call.host.contains(&own)) || call.host.contains(&format!(".{from}."));
+        let from = if from == "." { &call.namespace } else { from };
+        let from_there = from == "*" || site.has_entry(from, &call.host) || call.host.contains(&format!(".{from}."));
         from_there && (name == "*" || covers(name, &call.host))
     };
     site.newer
@@ -338,16 +343,9 @@ fn opened(site: &Site) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a host, perhaps with `*` for what comes first, covers another.
-fn covers(pattern: &str, host: &str) -> bool {
-    pattern == host
-        || pattern == "*"
-        || pattern.strip_prefix('*').is_some_and(|it| it.starts_with('.') && host.ends_with(it))
-}
-
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.cluster)?;
+        f.write_str(self.cluster.as_deref().unwrap_or("outside of the mesh"))?;
         if let Some(via) = &self.via {
             write!(f, " via {via}")?;
         }

@@ -138,15 +138,31 @@ impl Site {
         self.objects.keys()
     }
 
-    /// Whether its ingress gateway leads calls of this ingress to a host.
-    pub(crate) fn leads_in(&self, ingress: &str, host: &str, port: u16) -> bool {
-        let routes = self.objects.iter().filter(|(id, _)| id.0 == "VirtualService" && id.2 == ingress);
-        let routes = routes.filter(|(_, it)| !list(it, &["spec", "gateways"]).is_empty());
-        let ways = routes.flat_map(|(_, it)| ["http", "tcp"].into_iter().flat_map(|kind| list(it, &["spec", kind])));
-        ways.flat_map(|it| list(it, &["route"])).any(|it| {
-            word(it, &["destination", "host"]) == host
-                && it["destination"]["port"]["number"].as_u64().is_none_or(|it| it == u64::from(port))
-        })
+    /// Where its ingress gateways lead what asks for a host, by host and port.
+    pub(crate) fn leads_in(&self, host: &str) -> Vec<(&str, Option<u64>)> {
+        let mut led = Vec::new();
+        let first = ("VirtualService".to_owned(), String::new(), String::new());
+        let routes = self.objects.range((Bound::Included(first), Bound::Unbounded));
+        for (id, route) in routes.take_while(|it| it.0.0 == "VirtualService") {
+            let is_open = words(route, &["spec", "gateways"]).any(|it| self.opens(&id.1, it, host));
+            if !is_open || !words(route, &["spec", "hosts"]).any(|it| covers(it, host)) {
+                continue;
+            }
+            let ways = ["http", "tcp"].into_iter().flat_map(|kind| list(route, &["spec", kind]));
+            let ends = ways.flat_map(|it| list(it, &["route"]));
+            led.extend(
+                ends.map(|it| (word(it, &["destination", "host"]), it["destination"]["port"]["number"].as_u64())),
+            );
+        }
+        led
+    }
+
+    /// Whether a Gateway that a route of a namespace names lets a host in.
+    fn opens(&self, namespace: &str, name: &str, host: &str) -> bool {
+        let (namespace, name) = name.split_once('/').unwrap_or((namespace, name));
+        let gateway = self.objects.get(&("Gateway".to_owned(), namespace.to_owned(), name.to_owned()));
+        let servers = gateway.into_iter().flat_map(|it| list(it, &["spec", "servers"]));
+        servers.flat_map(|it| words(it, &["hosts"])).any(|it| covers(it, host))
     }
 
     /// Pods that answer in either of two states.
@@ -170,6 +186,12 @@ impl Site {
         let first = (kind.to_owned(), namespace.to_owned(), String::new());
         let all = self.objects.range((Bound::Included(first), Bound::Unbounded));
         all.take_while(move |(id, _)| id.0 == kind && id.1 == namespace).map(|(_, value)| &**value)
+    }
+
+    /// Whether a namespace has an entry of a host.
+    pub(super) fn has_entry(&self, namespace: &str, host: &str) -> bool {
+        let ids = self.hosts.get(&("ServiceEntry".to_owned(), host.to_owned()));
+        ids.into_iter().flatten().any(|it| it.1 == namespace)
     }
 
     /// Objects of a kind that are about a host, and that a namespace sees; and whether there are any that it does not.
@@ -244,6 +266,13 @@ fn scalar(value: &Value) -> String {
 /// Whether labels have all that a selector names.
 pub(super) fn fits(labels: &BTreeMap<String, String>, selector: &BTreeMap<String, String>) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Whether a host, perhaps with `*` for what comes first, covers another.
+pub(super) fn covers(pattern: &str, host: &str) -> bool {
+    pattern == host
+        || pattern == "*"
+        || pattern.strip_prefix('*').is_some_and(|it| it.starts_with('.') && host.ends_with(it))
 }
 
 /// The hosts that an object is about.

@@ -86,22 +86,22 @@ fn notes(order: &Order<'_>, previous: &State, step: &Step) -> Vec<String> {
     let of_clusters =
         step.order.iter().flat_map(|it| it.change.notes(&step.state.mesh.topology.cluster(it.cluster).name));
     let switch = step.act == Some(Phase::Switch);
-    let told = switch.then(|| elsewhere(previous, step, service));
+    let told = switch.then(|| untold(previous, step, service));
     of_clusters.chain(told.into_iter().flatten()).collect()
 }
 
-/// Callers whose pods somebody else deploys, and the name that they must call from now on.
-fn elsewhere(previous: &State, step: &Step, service: ServiceId) -> Vec<String> {
+/// Callers that no variable tells whom to call, and the name that they must call from now on.
+fn untold(previous: &State, step: &Step, service: ServiceId) -> Vec<String> {
     let after = &step.state.mesh.topology;
     let before = step.state.mesh.before.as_ref().map_or(&previous.mesh.topology, |it| &it.0.topology);
     let callee = &after.service(service).key;
-    diff::renamed_elsewhere(before, after)
+    diff::renamed_untold(before, after)
         .into_iter()
         .filter(|it| it.callee == *callee)
         .map(|it| {
             format!(
-                "In `{}` the pods of `{}` come from elsewhere. After this step, and before the next, let them call `{}` in \
-                 place of `{}`.",
+                "In `{}` no variable tells the pods of `{}` whom to call. After this step, and before the next, let them \
+                 call `{}` in place of `{}`.",
                 it.cluster, it.caller, it.new, it.old
             )
         })

@@ -59,6 +59,12 @@ pub(crate) struct PlanAction<'a> {
     pub(crate) removed: String,
     /// Files that `kubectl apply` does not take.
     pub(crate) by_hand: String,
+    /// Those of them that only take something away.
+    pub(crate) by_hand_last: String,
+    /// Whether there is anything to apply.
+    pub(crate) is_applied: bool,
+    /// Namespace, kind and name of objects to delete before that.
+    pub(crate) recreated: Vec<[String; 3]>,
     /// Namespace and name of Deployments to wait for.
     pub(crate) rollouts: Vec<[String; 2]>,
     /// Namespace, kind and name of objects to delete.

@@ -10,6 +10,8 @@ use super::template::{Template, fill};
 pub(crate) struct RolloutView<'a> {
     /// What writes the bundles of a step, but for which.
     pub(crate) command: &'a str,
+    /// What opens and closes its block.
+    pub(crate) fence: String,
     /// What must hold outside of the bundles.
     pub(crate) conditions: &'a [String],
     /// Which calls are cut, where and why.

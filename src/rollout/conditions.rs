@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexSet;
+
 use super::State;
+use super::moments::stops;
 use crate::diff;
 use crate::topology::{Cluster, ClusterId, Gateway, Service, Topology, Workload};
 
@@ -17,6 +20,7 @@ pub(super) fn of(old: &State<'_>, new: &State<'_>) -> Vec<String> {
     all.extend(suffix(old.topology(), new.topology()));
     all.extend(virtual_ips(old, new));
     all.extend(callers(old.topology(), new.topology()));
+    all.extend(stopped(old, new));
     for service in &new.topology().services {
         let before = old.topology().services.iter().find(|it| it.key == service.key);
         all.extend(before.into_iter().flat_map(|it| protocols(it, service).into_iter().chain(numbers(it, service))));
@@ -91,15 +95,35 @@ fn suffix(old: &Topology, new: &Topology) -> Option<String> {
     })
 }
 
-/// Callers whose pods somebody else deploys, and the names that they must call.
+/// Callers that no variable tells whom to call, and the names that they must call.
 fn callers(old: &Topology, new: &Topology) -> impl Iterator<Item = String> {
-    diff::renamed_elsewhere(old, new).into_iter().map(|it| {
+    diff::renamed_untold(old, new).into_iter().map(|it| {
         format!(
-            "In `{}` the pods of `{}` come from elsewhere: they call `{}` in place of `{}` from when callers change over, and \
-             before the step after that.",
+            "In `{}` no variable tells the pods of `{}` whom to call: they call `{}` in place of `{}` from when callers change \
+             over, and before the step after that.",
             it.cluster, it.caller, it.new, it.old
         )
     })
+}
+
+/// Callers that the new bundles do not replace, and that no longer call who they called.
+fn stopped(old: &State<'_>, new: &State<'_>) -> Vec<String> {
+    let mut all = IndexSet::new();
+    for cluster in old.world.clusters() {
+        for call in old.world.calls(cluster).iter().filter(|it| !it.caller.is_ingress()) {
+            let Some(service) = old.topology().services.iter().find(|it| it.key == call.caller.key()) else { continue };
+            let id = ("Deployment".to_owned(), service.namespace.clone(), service.name.clone());
+            let [was, now] = [old, new].map(|it| it.world.sites.get(cluster).and_then(|it| it.get(&id)));
+            if was == now && stops(old, new, cluster, call) {
+                all.insert(format!(
+                    "The pods of {} in `{cluster}` stay as they are: before the first step they no longer call `{}` at \
+                     `{}:{}`.",
+                    call.caller, call.callee, call.host, call.port
+                ));
+            }
+        }
+    }
+    all.into_iter().collect()
 }
 
 fn virtual_ips(old: &State<'_>, new: &State<'_>) -> Vec<String> {

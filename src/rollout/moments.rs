@@ -5,9 +5,9 @@
 //! beside new ones; then what is left over is deleted, in one order or the other. After each of these
 //! every call that may be concerned is followed, and at the end of a turn every call there is.
 //!
-//! Pods of a bundle call what their Deployment says. Of pods that come from elsewhere nobody sees
-//! when they change: they call as before until *switch* has been applied, may call either way until
-//! the next step, and call as after from then on. The plan asks for that.
+//! Pods of a bundle call what their Deployment says. Of pods that it does not tell whom to call, and of
+//! clients outside, nobody sees when they change: they call as before until *switch* has been applied, may
+//! call either way until the next step, and call as after from then on. The plan asks for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(super) struct Walk<'a> {
     calls: Vec<Candidate<'a>>,
     /// The calls that are made in a cluster or may be answered there: nothing else is cut by what changes in it.
     by_cluster: BTreeMap<&'a str, Vec<usize>>,
+    /// Whether everything changes in one step.
+    direct: bool,
     interrupted: IndexMap<Made, Interruption>,
 }
 
@@ -62,17 +64,32 @@ struct Candidate<'a> {
     /// Whether one of them is not the same in some cluster.
     touched: bool,
     /// Who makes it.
-    pods: Pods,
+    pods: Pods<'a>,
 }
 
 /// Who makes a call.
-enum Pods {
+enum Pods<'a> {
     /// Those of a Deployment that is another one before and after.
     Of(Id),
     /// Those that nobody is seen to replace.
     Told,
-    /// The gateway that serves the outside.
-    Ingress,
+    /// Those that nobody is seen to replace, and that call it no longer before anything changes.
+    Stopped,
+    /// Clients outside, through the gateway that serves them: each host, and when they ask for it here.
+    Outside(Vec<(&'a str, Asked)>),
+}
+
+/// When clients outside ask a cluster for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// All the time: both meshes serve it here.
+    Always,
+    /// From when its public name leads here.
+    Later,
+    /// Until its public name leads to where nobody has served it before.
+    UntilMoved,
+    /// Until the step in which it goes: its public name can lead elsewhere before, or there is nowhere else.
+    UntilItGoes,
 }
 
 /// Objects as they are applied, one after the other.
@@ -118,6 +135,7 @@ impl<'a> Walk<'a> {
         let mut walk = Self {
             calls,
             by_cluster,
+            direct: false,
             told: BTreeMap::new(),
             pods: BTreeMap::new(),
             interrupted: IndexMap::new(),
@@ -148,12 +166,12 @@ impl<'a> Walk<'a> {
             // Whoever deploys them has told the pods by now.
             self.told.values_mut().for_each(|it| *it = Ages::from([Age::New]));
         }
-        let direct = phase.is_none() && !self.is_told();
+        self.direct = phase.is_none() && !self.is_told();
         let mut ordered = Vec::new();
         while !turns.is_empty() {
             let mut best: Option<(usize, BTreeMap<Made, Break>)> = None;
             for (index, turn) in turns.iter().enumerate() {
-                let cut = self.attempt(turn, phase, direct, bundles);
+                let cut = self.attempt(turn, phase, bundles);
                 if best.as_ref().is_none_or(|it| cut.len() < it.1.len()) {
                     best = Some((index, cut));
                 }
@@ -163,23 +181,58 @@ impl<'a> Walk<'a> {
             }
             let Some((index, cut)) = best else { break };
             let turn = turns.remove(index);
-            for ((cluster, call), at) in cut {
-                let interruption = Interruption {
-                    step: step.to_owned(),
-                    turn: turn.cluster.clone(),
-                    cluster: cluster.clone(),
-                    call: call.clone(),
-                    at,
-                };
-                self.interrupted.entry((cluster, call)).or_insert(interruption);
-            }
-            self.settle(&turn, phase, direct, bundles);
+            self.interrupt(step, Some(&turn.cluster), cut);
+            self.settle(&turn, phase, bundles);
             ordered.push(turn);
             if give_up && !self.is_gapless() {
                 break;
             }
         }
+        if phase == Some(Phase::Switch) {
+            self.tell(step);
+        }
         ordered
+    }
+
+    /// From here on callers may be told that no bundle tells, and public names lead where they will.
+    fn tell(&mut self, step: &str) {
+        for ages in self.told.values_mut() {
+            ages.insert(Age::New);
+        }
+        let mut cut = BTreeMap::new();
+        for cluster in self.by_cluster.keys() {
+            self.look(&mut cut, cluster, Scope::Touched);
+        }
+        self.interrupt(step, None, cut);
+    }
+
+    fn interrupt(&mut self, step: &str, turn: Option<&str>, cut: BTreeMap<Made, Break>) {
+        for ((cluster, call), at) in cut {
+            let interruption = Interruption {
+                step: step.to_owned(),
+                turn: turn.map(str::to_owned),
+                cluster: cluster.clone(),
+                call: call.clone(),
+                at,
+            };
+            self.interrupted.entry((cluster, call)).or_insert(interruption);
+        }
+    }
+
+    /// Whether somebody must be told between two steps, whom no bundle tells.
+    pub(super) fn tells(&self) -> bool {
+        let before = || self.calls.iter().filter(|it| it.age == Age::Old);
+        let made: BTreeSet<_> = before().map(|it| (it.cluster, it.call)).collect();
+        let callers: BTreeSet<_> = before().map(|it| (it.cluster, &it.call.caller)).collect();
+        self.calls.iter().any(|it| match &it.pods {
+            Pods::Of(_) | Pods::Stopped => false,
+            // A caller that comes knows what to call.
+            Pods::Told => {
+                let was_there = callers.contains(&(it.cluster, &it.call.caller));
+                it.age == Age::New && was_there && !made.contains(&(it.cluster, it.call))
+            }
+            Pods::Outside(hosts) => hosts.iter().any(|it| matches!(it.1, Asked::UntilMoved | Asked::Later)),
+        })
     }
 
     /// Whether no call was cut so far.
@@ -201,7 +254,6 @@ impl<'a> Walk<'a> {
         &mut self,
         turn: &Turn,
         phase: Option<Phase>,
-        direct: bool,
         bundles: &IndexMap<String, Bundle>,
     ) -> BTreeMap<Made, Break> {
         let cluster = &turn.cluster;
@@ -210,7 +262,7 @@ impl<'a> Walk<'a> {
         let mut own_first = objects.clone();
         own_first.sort_by_key(|it| it.1["apiVersion"].as_str().is_some_and(|it| it.contains(".istio.io/")));
         let mut orders = vec![objects.clone(), own_first];
-        if direct {
+        if self.direct {
             // Nothing says which of them is there first.
             orders.push(objects.into_iter().rev().collect());
         }
@@ -220,7 +272,7 @@ impl<'a> Walk<'a> {
         let mut ended = false;
         for order in orders {
             for backwards in [false, true].into_iter().take(gone.clamp(1, 2)) {
-                self.apply(turn, phase, direct, &order, backwards, Some(&mut cut));
+                self.apply(turn, phase, &order, backwards, Some(&mut cut));
                 if !ended {
                     // In whatever order it came, it ends alike.
                     self.look(&mut cut, cluster, Scope::All);
@@ -236,9 +288,9 @@ impl<'a> Walk<'a> {
         cut
     }
 
-    fn settle(&mut self, turn: &Turn, phase: Option<Phase>, direct: bool, bundles: &IndexMap<String, Bundle>) {
+    fn settle(&mut self, turn: &Turn, phase: Option<Phase>, bundles: &IndexMap<String, Bundle>) {
         let objects = objects(&bundles[&turn.cluster], turn);
-        self.apply(turn, phase, direct, &objects, false, None);
+        self.apply(turn, phase, &objects, false, None);
     }
 
     /// A turn, moment by moment, with the calls that are cut at each, if they are asked for.
@@ -246,27 +298,38 @@ impl<'a> Walk<'a> {
         &mut self,
         turn: &Turn,
         phase: Option<Phase>,
-        direct: bool,
         objects: &Objects,
         backwards: bool,
         mut cut: Option<&mut BTreeMap<Made, Break>>,
     ) {
         let cluster = &turn.cluster;
+        let recreated: BTreeSet<&Id> = turn.change.recreated().collect();
+        for id in &recreated {
+            self.remove(cluster, id);
+            self.look_into(&mut cut, cluster, Scope::of(&turn.change.old[*id].path));
+        }
         for (id, value) in objects {
             self.put(cluster, id, value);
             self.look_into(&mut cut, cluster, Scope::of(&turn.change.new[id].path));
         }
-        if phase == Some(Phase::Switch) || direct {
+        if phase == Some(Phase::Switch) || self.direct {
             // From here on they may be told.
             self.told.insert(cluster.clone(), Ages::from([Age::Old, Age::New]));
             self.look_into(&mut cut, cluster, Scope::Touched);
         }
         self.roll_out(cluster);
         self.look_into(&mut cut, cluster, Scope::Touched);
-        if direct {
+        if self.direct {
             self.told.insert(cluster.clone(), Ages::from([Age::New]));
         }
         let mut gone = turn.change.removed();
+        // Pods of a service that nobody has any longer need not call to their very end.
+        for id in &gone {
+            let is_left = id.0 == "Deployment" && !self.new.subjects.contains_key(&format!("{}.{}", id.2, id.1));
+            if let Some(pods) = self.pods.get_mut(cluster).filter(|_| is_left) {
+                pods.remove(*id);
+            }
+        }
         // Who prunes does so in an order of his own.
         if backwards {
             gone.reverse();
@@ -333,21 +396,44 @@ impl<'a> Walk<'a> {
             Scope::Of(file) => it.files.iter().any(|it| it == file),
         };
         let calls = self.by_cluster.get(cluster).into_iter().flatten().map(|it| &self.calls[*it]);
-        for it in calls.filter(within).filter(|it| self.is_made(it)) {
-            if let Err(at) = self.world.follow(it.cluster, it.call) {
+        for it in calls.filter(within) {
+            if let Err(at) = self.made(it) {
                 cut.entry((it.cluster.to_owned(), it.call.clone())).or_insert(at);
             }
         }
     }
 
-    fn is_made(&self, it: &Candidate<'_>) -> bool {
-        match &it.pods {
-            Pods::Ingress => self.world.sites[it.cluster].leads_in(it.call.caller.key(), &it.call.host, it.call.port),
-            Pods::Told => self.told[it.cluster].contains(&it.age),
+    /// Follows a call, if it is made now.
+    fn made(&self, it: &Candidate<'_>) -> Result<(), Break> {
+        let told = &self.told[it.cluster];
+        let is_made = match &it.pods {
+            Pods::Stopped => false,
+            Pods::Told => told.contains(&it.age),
             Pods::Of(id) => {
                 self.pods.get(it.cluster).and_then(|it| it.get(id)).is_some_and(|ages| ages.contains(&it.age))
             }
-        }
+            Pods::Outside(hosts) => {
+                let asked = hosts.iter().filter(|(_, asked)| match asked {
+                    Asked::Always => true,
+                    Asked::Later => !self.direct && told.contains(&Age::New),
+                    Asked::UntilMoved => self.direct || told.contains(&Age::Old),
+                    Asked::UntilItGoes => !self.direct && told.contains(&Age::Old),
+                });
+                let mut leads_here = false;
+                for (host, _) in asked {
+                    let led = self.world.sites[it.cluster].leads_in(host);
+                    if led.is_empty() {
+                        let why = format!("nothing leads `{host}` in");
+                        return Err(Break { cluster: it.cluster.to_owned(), why });
+                    }
+                    leads_here |= led.iter().any(|(callee, port)| {
+                        *callee == it.call.host && port.is_none_or(|port| port == u64::from(it.call.port))
+                    });
+                }
+                leads_here
+            }
+        };
+        if is_made { self.world.follow(it.cluster, it.call).map(|_| ()) } else { Ok(()) }
     }
 }
 
@@ -366,18 +452,26 @@ fn candidates<'a>(
         }
     }
     let services: BTreeMap<&str, &Service> = state.topology().services.iter().map(|it| (it.key.as_str(), it)).collect();
-    let file = |key: &str| services.get(key).map(|it| format!("{}.{}.yaml", it.name, it.namespace)).unwrap_or_default();
+    let file = |key: &str| {
+        let service = services.get(key).map(|it| format!("{}.{}.yaml", it.name, it.namespace));
+        service.unwrap_or_else(|| format!("external-{key}.yaml"))
+    };
     let mut candidates = Vec::new();
     for cluster in state.world.clusters() {
         for call in state.world.calls(cluster) {
             let key = call.caller.key();
             let (pods, caller) = match services.get(key).filter(|_| !call.caller.is_ingress()) {
-                None => (Pods::Ingress, String::new()),
+                None => (Pods::Outside(asked(both, age, cluster, key)), format!("{key}.yaml")),
                 Some(service) => {
                     let id: Id = ("Deployment".to_owned(), service.namespace.clone(), service.name.clone());
                     let [old, new] = both.map(|it| it.world.sites.get(cluster).and_then(|it| it.get(&id)));
                     // Nothing of the bundle tells pods whose Deployment stays as it is.
-                    (if old == new { Pods::Told } else { Pods::Of(id) }, file(key))
+                    let pods = match () {
+                        () if old != new => Pods::Of(id),
+                        () if age == Age::Old && stops(both[0], both[1], cluster, call) => Pods::Stopped,
+                        () => Pods::Told,
+                    };
+                    (pods, file(key))
                 }
             };
             let files = [file(&call.callee), caller];
@@ -388,6 +482,42 @@ fn candidates<'a>(
         }
     }
     candidates
+}
+
+/// Whether a caller is still there, and makes a call no longer, nor any new one in its place.
+pub(super) fn stops(before: &State<'_>, after: &State<'_>, cluster: &str, call: &Call) -> bool {
+    let services = &after.topology().services;
+    let caller = services.iter().find(|it| it.key == call.caller.key());
+    let runs = caller.is_some_and(|it| it.placement.iter().any(|it| after.topology().cluster(*it).name == cluster));
+    let is_made = |it: &Call| before.world.calls(cluster).contains(it);
+    let mut others =
+        after.world.calls(cluster).iter().filter(|it| it.caller == call.caller && it.callee == call.callee);
+    runs && others.all(|it| it != call && is_made(it))
+}
+
+/// When clients outside ask a cluster for the hosts of an ingress that one of two meshes has.
+fn asked<'a>(both: [&'a State<'a>; 2], age: Age, cluster: &str, ingress: &str) -> Vec<(&'a str, Asked)> {
+    let serves = |state: &State<'_>, host: &str, at: &str| {
+        let topology = state.topology();
+        let mut ingresses = topology.ingresses.iter().filter(|it| it.hosts.iter().any(|it| it == host));
+        ingresses.any(|it| it.clusters.iter().any(|it| topology.cluster(*it).name == at))
+    };
+    let [own, other] = if age == Age::Old { both } else { [both[1], both[0]] };
+    let hosts = own.topology().ingresses.iter().filter(|it| it.name == ingress).flat_map(|it| &it.hosts);
+    let clusters = || own.topology().clusters.iter().map(|it| it.name.as_str());
+    hosts
+        .map(|host| {
+            let stays = clusters().any(|it| serves(own, host, it) && serves(other, host, it));
+            let goes = !other.topology().ingresses.iter().any(|it| it.hosts.contains(host));
+            let asked = match age {
+                _ if serves(other, host, cluster) => Asked::Always,
+                Age::New => Asked::Later,
+                Age::Old if stays || goes => Asked::UntilItGoes,
+                Age::Old => Asked::UntilMoved,
+            };
+            (host.as_str(), asked)
+        })
+        .collect()
 }
 
 /// The objects of a bundle that are not there yet, in its order.

@@ -26,16 +26,34 @@ impl Rollout {
             number: index + 1,
             name: &step.name,
             title: title(step.phase, self.steps.len()),
-            why: why(step.phase, self.steps.len()),
+            why: self.why(step.phase),
             notes: notes(step),
             actions: step.turns.iter().map(|it| it.change.action(&it.cluster, &it.context, "")).collect(),
         });
         resources::rollout(&RolloutView {
             command,
+            fence: fence(command),
             conditions: &self.conditions,
             interruptions: self.interruptions.iter().map(ToString::to_string).collect(),
             steps: steps.collect(),
         })
+    }
+
+    fn why(&self, phase: Option<Phase>) -> &'static str {
+        match phase {
+            Some(Phase::Prepare) => {
+                "Gateways and policies let in what they did and what they will, and what will answer is known. Nobody is \
+                 led another way yet."
+            }
+            Some(Phase::Open) => "New pods start, and names are known that nobody calls yet.",
+            Some(Phase::Switch) => {
+                "Callers call the new way. What the old way needs is still there, for pods that still have the old address."
+            }
+            Some(Phase::Release) => "What led callers the old way goes. What answered there stays until the next step.",
+            None if self.steps.len() > 1 => "From here on each bundle is that of the new topology alone.",
+            None if self.is_gapless() => "In this order no cluster calls what is not there yet, or not there any more.",
+            None => "More steps would spare nothing.",
+        }
     }
 
     /// The plan as JSON.
@@ -133,20 +151,10 @@ fn title(phase: Option<Phase>, steps: usize) -> &'static str {
     }
 }
 
-fn why(phase: Option<Phase>, steps: usize) -> &'static str {
-    match phase {
-        Some(Phase::Prepare) => {
-            "Gateways and policies let in what they did and what they will, and what will answer is known. Nobody is led \
-             another way yet."
-        }
-        Some(Phase::Open) => "New pods start, and names are known that nobody calls yet.",
-        Some(Phase::Switch) => {
-            "Callers call the new way. What the old way needs is still there, for pods that still have the old address."
-        }
-        Some(Phase::Release) => "What led callers the old way goes. What answered there stays until the next step.",
-        None if steps == 1 => "In this order no cluster calls what is not there yet, or not there any more.",
-        None => "From here on each bundle is that of the new topology alone.",
-    }
+/// What opens and closes a block of code that has this text.
+fn fence(text: &str) -> String {
+    let longest = text.split(|it| it != '`').map(str::len).max().unwrap_or_default();
+    "`".repeat(3.max(longest + 1))
 }
 
 /// What a person must know of a step beside its commands.
@@ -163,7 +171,9 @@ fn turn(turn: &Turn) -> serde_json::Value {
     json!({
         "cluster": turn.cluster,
         "context": turn.context,
-        "byHand": change.by_hand,
+        "byHand": change.by_hand.iter().map(|it| json!({ "path": it.path, "last": it.last })).collect::<Vec<_>>(),
+        "recreated": list(change.recreated().collect()),
+        "handedOver": list(change.handed_over.iter().collect()),
         "added": list(change.added().collect()),
         "changed": list(change.changed().collect()),
         "removed": list(change.removed()),
@@ -189,6 +199,10 @@ fn interruption(it: &Interruption) -> serde_json::Value {
 impl std::fmt::Display for Interruption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { step, turn, cluster, call, at } = self;
-        write!(f, "In `{cluster}` {call}. It is cut in `{step}`, when it is the turn of `{turn}`: {at}.")
+        write!(f, "In `{cluster}` {call}. It is cut in `{step}`, ")?;
+        match turn {
+            Some(turn) => write!(f, "when it is the turn of `{turn}`: {at}."),
+            None => write!(f, "when callers are told that no bundle tells: {at}."),
+        }
     }
 }

@@ -71,7 +71,10 @@ fn a_call_that_is_cut_is_told_and_is_no_success() {
     folder.write("before.yaml", TWO);
     let plan = folder.run(&BOTH);
     assert_eq!(plan.code, Some(1));
-    assert!(plan.stdout.contains("No order spares these calls:") && plan.stdout.contains("`web` calls `cart`"));
+    assert!(
+        plan.stdout.contains("No order was found that spares these calls:")
+            && plan.stdout.contains("`web` calls `cart`")
+    );
     let json = folder.run(&with(&["--format", "json"]));
     assert_eq!(json.code, Some(1));
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("it is JSON");

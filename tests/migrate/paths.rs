@@ -192,7 +192,7 @@ impl<'a> World<'a> {
                     continue;
                 }
                 for route in list(object, &["spec", "http"]) {
-                    for target in list(route, &["route"]) {
+                    for target in list(route, &["route"]).iter().filter(|it| it["weight"].as_u64() != Some(0)) {
                         let destination = &target["destination"];
                         let port = destination["port"]["number"].as_u64().expect("a port");
                         let subset = Some(word(destination, &["subset"])).filter(|it| !it.is_empty());
@@ -234,7 +234,7 @@ impl<'a> World<'a> {
         let Some(route) = routes.as_ref().and_then(|it| it.iter().find(matches)) else {
             return self.reach(cluster, namespace, host, port, None).and_then(|it| self.let_in(&it, namespace, caller));
         };
-        for target in list(route, &["route"]) {
+        for target in list(route, &["route"]).iter().filter(|it| it["weight"].as_u64() != Some(0)) {
             let subset = word(target, &["destination", "subset"]);
             let reached = self.reach(cluster, namespace, host, port, Some(subset))?;
             self.let_in(&reached, namespace, caller)?;

@@ -118,8 +118,8 @@ impl<'a> Index<'a> {
                 }
                 match both.follow(cluster, call) {
                     Ok(path) => {
-                        for way in path.ways.into_iter().filter(|it| it.cluster != cluster) {
-                            index.answered.entry(way.cluster).or_default().push(key.clone());
+                        for owner in path.ways.into_iter().filter_map(|it| it.cluster).filter(|it| it != cluster) {
+                            index.answered.entry(owner).or_default().push(key.clone());
                         }
                     }
                     Err(_) => index.any.push(key),

@@ -1,4 +1,4 @@
-//! Callers whose pods come from elsewhere, and that must be told another name.
+//! Callers that no bundle tells whom to call, and that must be told another name.
 
 use std::collections::BTreeSet;
 
@@ -34,18 +34,24 @@ pub(crate) struct Renamed {
     ports: [u16; 2],
 }
 
-/// Every call of such callers whose host or port is another one.
-fn elsewhere(old: &Topology, new: &Topology) -> Vec<Renamed> {
+/// Every call that such callers made before and make now: their pods come from elsewhere, or no variable has
+/// what they call.
+fn untold(old: &Topology, new: &Topology) -> Vec<Renamed> {
     let cluster = |name: &str| old.clusters.iter().position(|it| it.name == name).map(ClusterId);
     let service = |key: &str| old.services.iter().position(|it| it.key == key).map(crate::topology::ServiceId);
     let mut renamed = Vec::new();
-    for caller in new.services.iter().filter(|it| !matches!(it.workload, Workload::Deployment(_))) {
-        for call in &caller.calls {
+    for caller in &new.services {
+        let Some(caller_before) = service(&caller.key).map(|it| old.service(it)) else { continue };
+        let is_told = matches!(caller.workload, Workload::Deployment(_));
+        for call in caller.calls.iter().filter(|it| !is_told || it.variables.is_empty()) {
             let callee = new.service(call.callee);
             let Some(was) = service(&callee.key) else { continue };
+            if !caller_before.calls.iter().any(|it| it.callee == was) {
+                continue;
+            }
             for id in &caller.placement {
                 let name = &new.cluster(*id).name;
-                let Some(before) = cluster(name) else { continue };
+                let Some(before) = cluster(name).filter(|it| caller_before.runs_in(*it)) else { continue };
                 let port = &callee.ports[call.port];
                 // The same port: by its name, or the only one.
                 let ports = &old.service(was).ports;
@@ -65,8 +71,8 @@ fn elsewhere(old: &Topology, new: &Topology) -> Vec<Renamed> {
 }
 
 /// Calls of such callers whose host is another one.
-pub(crate) fn renamed_elsewhere(old: &Topology, new: &Topology) -> Vec<Renamed> {
-    let mut renamed = elsewhere(old, new);
+pub(crate) fn renamed_untold(old: &Topology, new: &Topology) -> Vec<Renamed> {
+    let mut renamed = untold(old, new);
     // A callee of several ports is told once.
     let mut seen = BTreeSet::new();
     let once = |it: &Renamed| (it.cluster.clone(), it.caller.clone(), it.callee.clone());
@@ -74,20 +80,12 @@ pub(crate) fn renamed_elsewhere(old: &Topology, new: &Topology) -> Vec<Renamed> 
     renamed
 }
 
-/// The callers that were there before and must be told.
+/// The callers that must be told.
 pub(super) fn changes(old: &Topology, new: &Topology, is_meant: impl Fn(&str) -> bool) -> Vec<Caller> {
-    let called_before = |it: &Renamed| {
-        let mut callers = old.services.iter().filter(|service| service.key == it.caller);
-        callers.any(|service| {
-            service.calls.iter().any(|call| old.service(call.callee).key == it.callee)
-                && service.placement.iter().any(|id| old.cluster(*id).name == it.cluster)
-        })
-    };
-    let all =
-        elsewhere(old, new).into_iter().filter(|it| is_meant(&it.cluster)).filter(called_before).filter_map(|it| {
-            let [old, new] = [format!("{}:{}", it.old, it.ports[0]), format!("{}:{}", it.new, it.ports[1])];
-            (old != new).then_some(((it.caller, it.callee, old, new), it.cluster))
-        });
+    let all = untold(old, new).into_iter().filter(|it| is_meant(&it.cluster)).filter_map(|it| {
+        let [old, new] = [format!("{}:{}", it.old, it.ports[0]), format!("{}:{}", it.new, it.ports[1])];
+        (old != new).then_some(((it.caller, it.callee, old, new), it.cluster))
+    });
     shared(all, |it| format!("{it:?}"))
         .into_iter()
         .map(|((caller, callee, old, new), clusters)| Caller { caller, clusters, callee, old, new })
