@@ -211,7 +211,7 @@ pub(crate) fn between(before: &Bundle, after: Bundle, mixing: &Mixing<'_>) -> Bu
     // Folders are phases of their own, in the order of their names.
     applied.sort_by(|a, _, b, _| folder(a).cmp(folder(b)));
     let words = if mixing.told { &after } else { before };
-    mixture(applied, install, words)
+    mixture(applied, &install, words)
 }
 
 /// Whether a bundle knows a name that an object is about.
@@ -275,7 +275,7 @@ pub(crate) fn only_takes(old: Option<&str>, new: Option<&str>) -> Option<bool> {
 }
 
 /// The files that are applied, those that install, and those for people.
-fn mixture(applied: IndexMap<&str, String>, install: IndexMap<String, File>, words: &Bundle) -> Bundle {
+fn mixture(applied: IndexMap<&str, String>, install: &IndexMap<String, File>, words: &Bundle) -> Bundle {
     let mut bundle = Bundle::default();
     let list = resources::kustomization(applied.keys().copied().collect());
     let mut rest = install.iter().map(|(path, file)| (path.as_str(), file)).peekable();

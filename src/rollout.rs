@@ -25,7 +25,7 @@ use crate::syntax::Phase;
 use crate::topology::{Cluster, Topology, Workload};
 use moments::Walk;
 
-pub use report::Delivery;
+pub use report::{Delivery, is_object_name};
 
 /// The way from one mesh to another.
 #[derive(Debug)]

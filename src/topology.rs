@@ -15,6 +15,7 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 
 pub use rules::form::Form;
+pub(crate) use rules::names::is_dns_name;
 
 use crate::diag::{Code, Diagnostics, Reported};
 use crate::inputs::Inputs;

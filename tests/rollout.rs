@@ -209,7 +209,8 @@ fn moments(old: &str, plan: &Rollout) -> Vec<(String, Applied)> {
 
 /// The clusters in which an object of a kind names a host.
 fn clusters_with(applied: &Applied, kind: &str, host: &str) -> Vec<String> {
-    let names = |it: &serde_yaml::Value| it["kind"] == kind && serde_yaml::to_string(it).unwrap().contains(host);
+    let names =
+        |it: &serde_yaml::Value| it["kind"] == kind && serde_yaml::to_string(it).is_ok_and(|it| it.contains(host));
     applied.iter().filter(|it| it.1.iter().any(names)).map(|it| it.0.clone()).collect()
 }
 

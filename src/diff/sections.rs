@@ -168,9 +168,7 @@ impl Report {
             Some(number) => parts.push(format!("{number} addresses change")),
         }
         if let Some(breaks) = it.breaks.filter(|it| *it > 0) {
-            let between = self.meaning.declared.as_ref().and_then(|it| it.paths.as_ref()?.between.as_ref());
-            let order = if between.is_some_and(|it| it.order.is_some()) { "in a wrong order" } else { "on the way" };
-            parts.push(format!("{} {order}", verb(breaks, "call", "break")));
+            parts.push(format!("{} in a wrong order", verb(breaks, "call", "break")));
         }
         parts.extend(left_out);
         parts.join("; ")

@@ -155,26 +155,15 @@ fn call(it: &CallChange, limits: Limits) -> Vec<Line> {
 
 /// What to do about what breaks.
 fn on_the_way(between: &Between, limits: Limits) -> Vec<Line> {
-    if between.steps.is_empty() && between.order.is_some() {
-        return vec![line(Mark::Plain, 0, "every declared call has a path, whichever cluster is applied first")];
+    if between.steps.is_empty() {
+        return vec![line(
+            Mark::Plain,
+            0,
+            "every declared call has a path, whichever cluster is applied first or last",
+        )];
     }
-    let mut lines = Vec::new();
-    match &between.order {
-        Some(order) => {
-            let order = order.iter().map(|it| shown(it)).collect::<Vec<_>>().join(", ");
-            lines.push(line(
-                Mark::Plain,
-                0,
-                format!("in this order every declared call has a path between one cluster and the next: {order}"),
-            ));
-        }
-        None => {
-            let none =
-                "no order of the clusters was found in which every declared call has a path between one and the next";
-            lines.push(line(Mark::Warning, 0, none));
-            lines.push(line(Mark::Plain, 0, "`meshlatch rollout` looks for steps between, in which each has one"));
-        }
-    }
+    let mut lines =
+        vec![line(Mark::Plain, 0, "`meshlatch rollout` finds an order, and steps between if it takes some")];
     let moments = moments(&between.steps, limits);
     let (first, rest) = cut(&moments, limits.names.max(8));
     for (what, (clusters, when)) in first {

@@ -13,7 +13,10 @@ use crate::topology::{Cluster, ClusterId, Gateway, Service, Topology, Workload};
 pub(super) fn of(old: &State<'_>, new: &State<'_>) -> Vec<String> {
     let mut all = Vec::new();
     for now in &new.topology().clusters {
-        let Some(before) = old.cluster(&now.name) else { continue };
+        let Some(before) = old.cluster(&now.name) else {
+            all.extend(renamed(old, new, now));
+            continue;
+        };
         all.extend(gateways(before, now));
         all.extend(identity(before, now));
     }
@@ -51,6 +54,19 @@ fn gateways(old: &Cluster, new: &Cluster) -> Option<String> {
     ))
 }
 
+/// A cluster of another name that is asked at the same place.
+fn renamed(old: &State<'_>, new: &State<'_>, now: &Cluster) -> Option<String> {
+    let gateway = places(now.gateway.as_ref()?);
+    let gone = |it: &&Cluster| new.cluster(&it.name).is_none();
+    let mut before = old.topology().clusters.iter().filter(gone);
+    let before = before.find(|it| it.gateway.as_ref().is_some_and(|it| !places(it).is_disjoint(&gateway)))?;
+    Some(format!(
+        "`{}` has the gateway address of `{}`, which goes. If it is the same cluster under another name, keep the old name: \
+         what is planned here is a cluster beside it, and an address has only one.",
+        now.name, before.name
+    ))
+}
+
 /// What is in certificates and in the configuration of Istio itself, and not in an object that is applied.
 fn identity(old: &Cluster, new: &Cluster) -> Vec<String> {
     let name = &new.name;
@@ -73,6 +89,19 @@ fn identity(old: &Cluster, new: &Cluster) -> Vec<String> {
             "The network of `{name}` changes from `{}` to `{}`, which is installed by hand: calls to it may fail until it is \
              the same everywhere.",
             old.network, new.network
+        ));
+    }
+    if old.installer != new.installer {
+        all.push(format!(
+            "Istio in `{name}` is installed by another tool than before: nobody has followed the calls while it is. Install \
+             the new gateways beside the old ones, or take calls away from `{name}` first."
+        ));
+    }
+    let api = |it: &Cluster| it.gateway.as_ref().map(|it| it.api);
+    if api(old).zip(api(new)).is_some_and(|(was, now)| was != now) {
+        all.push(format!(
+            "The gateway of `{name}` is made by other objects than before, with other pods: both have to answer at its address \
+             until the last step is done, or calls into `{name}` fail for a while."
         ));
     }
     if old.passes_through() != new.passes_through() {

@@ -7,7 +7,14 @@ use super::{Interruption, Rollout, Step, Turn};
 use crate::phases::Id;
 use crate::resources::{self, RolloutStep, RolloutView};
 use crate::syntax::Phase;
+use crate::topology::is_dns_name;
 use crate::yaml;
+
+/// Whether an object of Kubernetes can be called this.
+#[must_use]
+pub fn is_object_name(name: &str) -> bool {
+    is_dns_name(name)
+}
 
 /// What applies the bundles, cluster by cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

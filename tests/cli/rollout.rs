@@ -38,8 +38,8 @@ fn the_steps_lead_from_one_tree_to_the_other() {
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{command}");
     }
     // The last is what the topology alone says.
-    let check = folder.run(&["compile", "--check"]);
-    assert_eq!(check.stdout, "missing    topology.lock\n");
+    let check = folder.run(&["compile", "--check", "--locked"]);
+    assert_eq!((check.code, check.stdout.as_str()), (Some(0), ""));
     assert!(
         folder.exists("out/east/40-apps/basket.default.yaml") && !folder.exists("out/east/40-apps/cart.default.yaml")
     );
@@ -59,10 +59,77 @@ fn a_revision_is_what_runs_and_stays_what_it_was() {
     assert_eq!(folder.run(&["rollout", "main"]).stdout, plan.stdout);
     folder.run(&["rollout", "--step", "01-prepare", "-o", "out"]).says(0, &[]);
     commit(&folder, "prepare");
-    // HEAD has the new topology from here on, and nothing is left to do from there.
-    folder.run(&["rollout"]).says(0, &[]);
-    assert!(folder.run(&["rollout"]).stdout.contains("Nothing changes"));
+    // HEAD has the new topology from here on, and the tree says of what it is a step.
+    let again = folder.run(&["rollout"]);
+    assert_eq!((again.code, &again.stdout), (Some(0), &plan.stdout), "{}", again.stderr);
+    assert!(again.stderr.contains(&format!("out is at `01-prepare` of a roll-out from `{first}`")), "{}", again.stderr);
     folder.run(&["rollout", &first, "--step", "03-switch", "-o", "out"]).says(0, &[]);
+    let path = folder.run(&["rollout", "main~1:topology.yaml"]);
+    assert!(path.stdout.contains(&format!("meshlatch rollout {first}:topology.yaml --step")), "{}", path.stdout);
+}
+
+/// Every step is a commit that CI finds well, and nothing else is.
+#[test]
+fn a_tree_that_is_a_step_is_checked_as_that_step() {
+    let folder = Folder::new(TWO);
+    folder.compile();
+    git(&folder, &["init", "--quiet", "--initial-branch", "main"]);
+    commit(&folder, "first");
+    let first = git(&folder, &["rev-parse", "--short=12", "HEAD"]);
+    folder.write("topology.yaml", &TWO.replace("cart: {clusters", "cart: {name: basket, clusters"));
+    let names = ["01-prepare", "02-open", "03-switch", "04-release", "05-finish"];
+    for name in names {
+        // Only the first is asked of what runs; then the tree knows.
+        folder.run(&["rollout", "--step", name, "-o", "out"]).says(0, &[]);
+        folder.run(&["compile", "--check", "--locked"]).says(0, &[]);
+        folder.run(&["check", "--locked"]).says(0, &[]);
+        assert_eq!(folder.exists("out/.meshlatch-rollout"), name != "05-finish");
+        commit(&folder, name);
+        if name == "05-finish" {
+            break;
+        }
+        // What was changed by hand, or is another step, is found.
+        let (file, text) = ("out/east/kustomization.yaml", folder.read("out/east/kustomization.yaml"));
+        folder.write(file, &format!("{text}# mine\n"));
+        assert_eq!(folder.run(&["compile", "--check"]).stdout, format!("edited     {file}\n"));
+        folder.write(file, &text);
+        let record = folder.read("out/.meshlatch-rollout");
+        folder.write("out/.meshlatch-rollout", &record.replace(name, "05-finish"));
+        assert_eq!(folder.run(&["compile", "--check"]).code, Some(1), "{name}");
+        folder.write("out/.meshlatch-rollout", &record.replace(name, "07-dance"));
+        folder.run(&["compile", "--check"]).says(1, &["07-dance is no step of the way", "--step 01-prepare"]);
+        folder.write("out/.meshlatch-rollout", &format!("<<<<<<< HEAD\n{record}"));
+        folder.run(&["compile", "--check"]).says(2, &["does not name a step of a roll-out"]);
+        folder.write("out/.meshlatch-rollout", &record);
+        // The rest is not left out unasked.
+        let next = format!("`meshlatch rollout {first}`");
+        folder.run(&["compile"]).says(2, &[&format!("out is at `{name}` of a roll-out from"), &next, "--force"]);
+        // A further change begins where the roll-out has ended.
+        let now = folder.read("topology.yaml");
+        folder.write("topology.yaml", &now.replace("http: 80}", "http: 80, admin: {port: 81, protocol: http}}"));
+        folder.run(&["rollout"]).says(0, &["warning: out is at", "end that roll-out first"]);
+        folder.write("topology.yaml", &now);
+    }
+    folder.run(&["compile"]).says(0, &[]);
+    assert_eq!(git(&folder, &["status", "--porcelain"]), "");
+    // Who wants it all at once may have it.
+    folder.run(&["rollout", &first, "--step", "01-prepare", "-o", "out"]).says(0, &[]);
+    folder.run(&["compile", "--force"]).says(0, &[]);
+    assert_eq!(git(&folder, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn the_topology_of_revisions_may_have_another_name() {
+    let folder = Folder::new(TWO);
+    folder.write("mesh.yaml", TWO);
+    git(&folder, &["init", "--quiet", "--initial-branch", "main"]);
+    commit(&folder, "first");
+    folder.write("mesh.yaml", &TWO.replace("cart: {clusters", "cart: {name: basket, clusters"));
+    let plan = folder.run(&["rollout", "-t", "mesh.yaml"]);
+    assert!(
+        plan.code == Some(0) && plan.stdout.contains(" --topology mesh.yaml --step 01-prepare -o out\n"),
+        "{plan:?}"
+    );
 }
 
 #[test]
@@ -96,6 +163,9 @@ fn an_order_of_one_step_is_for_who_delivers() {
     folder
         .run(&with(&["--step", "01-prepare", "--format", "flux", "--name", "mesh"]))
         .says(2, &["the same for every cluster"]);
+    folder
+        .run(&with(&["--step", "01-prepare", "--format", "flux", "--name", "Mesh: {cluster}"]))
+        .says(2, &["`Mesh: east` is no name of an object of Kubernetes"]);
     folder.run(&with(&["--format", "flux"])).says(2, &["each step has an order of its own", "--step 01-prepare"]);
 }
 

@@ -88,30 +88,16 @@ fn mixed(from: &World, to: &World, clusters: &[&str]) -> World {
     world
 }
 
-/// Whether some order of the clusters leaves every call a path at every moment.
-fn any_order(old: &World, new: &World, taken: &mut Vec<String>, left: &BTreeSet<String>) -> bool {
-    left.is_empty()
-        || left.iter().any(|it| {
-            taken.push(it.clone());
-            let names: Vec<_> = taken.iter().map(String::as_str).collect();
-            let mut rest = left.clone();
-            rest.remove(it);
-            let whole = found(&mixed(old, new, &names)).is_empty() && any_order(old, new, taken, &rest);
-            taken.pop();
-            whole
-        })
-}
-
 #[test]
-fn nothing_else_breaks_and_the_order_holds() {
-    let (mut broken, mut orders, mut none) = (0, 0, 0);
+fn nothing_else_breaks() {
+    let mut broken = 0;
     for seed in 0..20 {
         // From one service that changes to all of them.
         let (old, new) = (mesh(seed, 0..0, seed), mesh(seed, 0..1 + seed % SERVICES, seed + 1000));
         let side = |text: &str| Side::of_mesh("a", support::compile(text));
         let report = diff::compare(side(&old), side(&new), &[]).expect("every bundle can be read");
         let paths = report.meaning.declared.and_then(|it| it.paths).expect("both have topologies and addresses");
-        let Some(Between { steps, order }) = paths.between else { continue };
+        let Some(Between { steps }) = paths.between else { continue };
         let world = |text: &str| World::of(&support::compile(text)).expect("no address is pending");
         let (old, new) = (world(&old), world(&new));
         let changed: BTreeSet<String> =
@@ -127,21 +113,6 @@ fn nothing_else_breaks_and_the_order_holds() {
             }
             assert_eq!(last, found(&mixed(&new, &old, &[cluster])), "seed {seed}: {cluster} last");
         }
-        match order {
-            Some(order) => {
-                assert_eq!(order.iter().cloned().collect::<BTreeSet<_>>(), changed, "seed {seed}");
-                let order: Vec<_> = order.iter().map(String::as_str).collect();
-                for end in 1..order.len() {
-                    let world = mixed(&old, &new, &order[..end]);
-                    assert_eq!(found(&world), Told::new(), "seed {seed}: {:?}", &order[..end]);
-                }
-                orders += 1;
-            }
-            None => {
-                assert!(!any_order(&old, &new, &mut Vec::new(), &changed), "seed {seed}: there is an order");
-                none += 1;
-            }
-        }
     }
-    assert!(broken > 50 && orders > 2 && none > 2, "{broken} broken calls, {orders} orders, {none} without");
+    assert!(broken > 50, "{broken} broken calls");
 }

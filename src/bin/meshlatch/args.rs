@@ -59,7 +59,10 @@ pub(crate) enum Command {
     /// the bundles cannot simply be applied one cluster after the other, steps lie between, whose bundles
     /// answer the old way and the new one. A call that no order spares is named, with the place where it
     /// ends; then the exit code is 1.
-    #[command(after_help = ROLLOUT_EXAMPLES)]
+    ///
+    /// A tree that is a step says so, and from which roll-out: `compile --check` compares it with that step, and
+    /// where nothing else has changed since, that roll-out is told.
+    #[command(after_help = ROLLOUT_EXAMPLES, mut_arg("topology", as_option))]
     Rollout(RolloutArgs),
     /// Count the objects of each cluster, and about how many clusters its Envoys hold.
     #[command(after_help = STATS_EXAMPLES)]
@@ -257,11 +260,11 @@ pub(crate) struct RolloutArgs {
     #[arg(default_value = "HEAD")]
     pub(crate) old: OsString,
 
-    /// What they are to run, in the same manner; topology.yaml if nothing is named.
+    /// What they are to run, in the same manner; the topology as it is now if nothing is named.
     pub(crate) new: Option<OsString>,
 
     #[command(flatten)]
-    pub(crate) addresses: AddressArgs,
+    pub(crate) topology: TopologyArgs,
 
     /// Write the bundles of a step into this folder.
     #[arg(short, long, value_name = "DIR")]
@@ -395,7 +398,7 @@ pub(crate) enum Layout {
 }
 
 /// The topology that is read if none is named.
-const TOPOLOGY: &str = "topology.yaml";
+pub(crate) const TOPOLOGY: &str = "topology.yaml";
 
 /// A topology, with what it cannot know.
 #[derive(Debug, Clone, Args)]

@@ -12,11 +12,12 @@ use meshlatch::topology::ClusterId;
 use meshlatch::{Mesh, Outcome, syntax};
 
 use crate::args::{CheckArgs, CompileArgs, TopologyArgs};
+use crate::at_step::AtStep;
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::lock_file::LockFile;
 use crate::tree::{self, Difference, Order, Remarks, Written};
-use crate::{Status, input, lock_file, terminal};
+use crate::{Status, input, lock_file, rollout, terminal};
 
 /// Says what is wrong with a topology.
 pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
@@ -31,6 +32,11 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         return Err(
             Failure::new("`--check` compares with a folder, and `-o -` names none").help("leave one of the two out")
         );
+    }
+    match AtStep::read(&args.output)? {
+        Some(at) if args.check => return rollout::check(&at, args),
+        Some(at) if !args.force => return Err(skipped(&at, &args.output)),
+        _ => {}
     }
     let Some(compiled) = compiled(&args.topology, !stream || args.locked)? else { return Ok(Status::Wrong) };
     if args.locked && !compiled.is_locked()? {
@@ -50,7 +56,16 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         force: args.force,
     };
     let lock = compiled.lock_change();
-    if args.check { compare(&order, lock.map(|it| it.0)) } else { write(&order, lock.as_ref()) }
+    if args.check { compare(&order, lock.map(|it| it.0)) } else { write(&order, lock.as_ref(), None) }
+}
+
+/// The rest of a roll-out is not left out unasked.
+fn skipped(at: &AtStep, folder: &Path) -> Failure {
+    let (AtStep { old, step }, folder) = (at, folder.display());
+    Failure::new(format!("{folder} is at `{step}` of a roll-out from `{old}`"))
+        .note("the steps that are left keep calls from being cut")
+        .help(format!("`meshlatch rollout {}` tells what is next", meshlatch::shell_word(old)))
+        .help("or leave them out: `--force`")
 }
 
 /// A mesh, and the lock beside its topology.
@@ -150,11 +165,19 @@ fn print_stream(mesh: &Mesh, clusters: &[(ClusterId, &str)]) -> Result<Status, F
     }
 }
 
-/// Writes the tree and the lock, and says what became of each cluster.
-pub(crate) fn write(order: &Order<'_>, lock: Option<&(&LockFile, String)>) -> Result<Status, Failure> {
-    // First the lock: a tree has no address that nobody keeps.
-    let clusters =
-        tree::write(order, |transaction| lock.map_or(Ok(()), |(lock, to)| lock.replace_with(transaction, to)))?;
+/// Writes the tree and the lock, and says what became of each cluster. The tree may be a step of a roll-out.
+pub(crate) fn write(
+    order: &Order<'_>,
+    lock: Option<&(&LockFile, String)>,
+    at: Option<&AtStep>,
+) -> Result<Status, Failure> {
+    let clusters = tree::write(order, |transaction| {
+        // First the lock: a tree has no address that nobody keeps.
+        if let Some((lock, to)) = lock {
+            lock.replace_with(transaction, to)?;
+        }
+        if order.whole { AtStep::set(at, order.folder, transaction) } else { Ok(()) }
+    })?;
     // Of all clusters, those that can be are written; one that was asked for by name must be.
     let asked_for = |it: &tree::Cluster| !order.whole && matches!(it.outcome, Written::Waiting(_));
     let status = if clusters.iter().any(asked_for) { Status::Wrong } else { Status::Well };
@@ -190,7 +213,8 @@ fn summary(outcome: &Written) -> String {
     }
 }
 
-fn compare(order: &Order<'_>, lock: Option<&LockFile>) -> Result<Status, Failure> {
+/// Compares the tree and the lock with what would be written, and lists what differs.
+pub(crate) fn compare(order: &Order<'_>, lock: Option<&LockFile>) -> Result<Status, Failure> {
     let mut text = String::new();
     if let Some(lock) = lock {
         let word = if lock.exists() { "changed" } else { "missing" };

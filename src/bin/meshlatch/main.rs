@@ -4,6 +4,7 @@
 //! command line, a file or a disk that does not do.
 
 mod args;
+mod at_step;
 mod certs;
 mod compile;
 mod completions;

@@ -14,9 +14,6 @@ use crate::follow::{Call, World};
 pub struct Between {
     /// Every cluster that changes and is better not the first or not the last, with what breaks then.
     pub steps: Vec<Step>,
-    /// An order of the clusters that change in which every declared call has a path between any two of them;
-    /// `None` if none was found.
-    pub order: Option<Vec<String>>,
 }
 
 /// What breaks around one cluster.
@@ -65,25 +62,7 @@ pub(super) fn between(old: &World, new: &World, changed: &[&str], is_meant: impl
             steps.push(Step { cluster: (*cluster).to_owned(), first, last });
         }
     }
-    Some(Between { steps, order: order(&before, &after, changed) })
-}
-
-/// Takes any cluster next that leaves every call a path, until all are taken.
-fn order(old: &Index<'_>, new: &Index<'_>, changed: &[&str]) -> Option<Vec<String>> {
-    let mut moment = Moment::of(old, new);
-    let mut left: Vec<&str> = changed.to_vec();
-    let mut order = Vec::new();
-    while !left.is_empty() {
-        let next = left.iter().position(|cluster| {
-            let is_whole = moment.with(cluster).is_empty();
-            if !is_whole {
-                moment.back(cluster);
-            }
-            is_whole
-        })?;
-        order.push(left.remove(next).to_owned());
-    }
-    Some(order)
+    Some(Between { steps })
 }
 
 /// A call by the cluster that makes it and its place among the calls made there.

@@ -85,7 +85,7 @@ pub(super) fn dns_name(what: &str, name: &str, wildcard: bool, place: Place<'_>,
 }
 
 /// Whether this is a DNS name; its last label is not a number, or it would be an IP address.
-pub(super) fn is_dns_name(name: &str) -> bool {
+pub(crate) fn is_dns_name(name: &str) -> bool {
     let part = |it: &str| {
         !it.is_empty()
             && it.len() <= MAX_LABEL

@@ -63,7 +63,7 @@ impl Transaction {
     }
 
     /// Takes a file away.
-    pub(super) fn remove(&mut self, place: &Path) -> Result<(), Failure> {
+    pub(crate) fn remove(&mut self, place: &Path) -> Result<(), Failure> {
         let aside = self.aside()?;
         disk::rename(place, &aside).map_err(|error| Failure::io("remove", place, &error))?;
         self.steps.push(Step::Moved { from: place.to_owned(), to: aside });
