@@ -12,7 +12,7 @@ mod human;
 mod suggest;
 
 pub use code::{Code, Severity};
-pub(crate) use human::{Page, printable};
+pub(crate) use human::{Page, printable, shown};
 pub use human::{is_hidden, render, summary};
 pub use suggest::nearest;
 

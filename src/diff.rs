@@ -21,18 +21,16 @@ mod pods;
 mod sections;
 mod side;
 mod story;
-mod tree;
 mod words;
 
 pub(crate) use meaning::renamed_untold;
 pub(crate) use pods::variables;
 
-use std::fmt;
-
 use indexmap::IndexSet;
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub use crate::trees::{File, Files, KUSTOMIZATIONS, Unreadable};
 pub use changes::{ClusterChange, FileChange, ObjectChange, Presence, Use, What};
 pub use fields::{Change, Field};
 pub use human::human;
@@ -46,22 +44,6 @@ pub use object::Header;
 pub use pods::Variable;
 pub use sections::Summary;
 pub use side::Side;
-pub use tree::{File, Files, KUSTOMIZATIONS};
-
-/// A file of a tree that cannot be read as what it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Its path in the tree.
-    pub file: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", words::shown(&self.file), words::shown(&self.reason))
-    }
-}
 
 /// All that differs.
 #[derive(Debug)]

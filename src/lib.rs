@@ -36,6 +36,7 @@ pub mod lock;
 pub mod migrate;
 pub mod model;
 mod phases;
+pub mod prove;
 mod resources;
 pub mod rollout;
 pub mod source;
@@ -43,6 +44,7 @@ pub mod stats;
 pub mod syntax;
 pub mod target;
 pub mod topology;
+mod trees;
 pub mod why;
 pub mod yaml;
 
@@ -210,6 +212,13 @@ impl Mesh {
     fn service(&self, key: &str) -> ServiceId {
         let index = self.topology.services.iter().position(|it| it.key == key);
         ServiceId(index.expect("a rule looks whether the service exists"))
+    }
+
+    /// What a port of a service is called.
+    #[must_use]
+    pub fn port_name(&self, service: &str, number: u16) -> Option<&str> {
+        let service = self.topology.services.iter().find(|it| it.key == service)?;
+        service.ports.iter().find(|it| it.number == number).map(|it| it.name.as_str())
     }
 
     /// The part that a cluster plays in a move.

@@ -16,6 +16,7 @@ mod lock;
 mod made;
 mod mesh;
 mod migrate;
+mod prove;
 mod rollout;
 mod sample;
 mod schemas;

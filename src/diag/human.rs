@@ -166,6 +166,15 @@ pub fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A name as it is, with what cannot be seen as its number.
+pub(crate) fn shown(text: &str) -> String {
+    if !text.chars().any(is_hidden) {
+        return text.to_owned();
+    }
+    let one = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
+}
+
 /// Names reach messages as the user wrote them: what would move a terminal's cursor or turn the
 /// direction of a line is shown by its number.
 pub(crate) fn printable(text: &str) -> String {

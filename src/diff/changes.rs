@@ -8,8 +8,8 @@ use super::Unreadable;
 use super::fields::{self, Field};
 use super::object::{self, Header, Object, ObjectId};
 use super::pods::{self, Rollout};
-use super::tree::Cluster;
 use crate::bundle;
+use crate::trees::Cluster;
 
 /// A cluster that differs.
 #[derive(Debug, Clone, PartialEq)]

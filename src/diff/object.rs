@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize as _;
 use serde_yaml::Value;
 
 use super::Unreadable;
 use super::words::shown;
+use crate::trees::documents;
 
 /// What tells objects of a cluster apart. A new version of a group is still the same object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,34 +69,18 @@ impl fmt::Display for Header {
 
 /// The objects of a file: of every document, and of lists.
 pub(super) fn read(file: &str, text: &str) -> Result<Vec<(ObjectId, Object)>, Unreadable> {
-    let wrong = |reason: String| Unreadable { file: file.to_owned(), reason };
-    let mut objects = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let mut value = Value::deserialize(document).map_err(|error| wrong(error.to_string()))?;
-        value.apply_merge().map_err(|error| wrong(error.to_string()))?;
-        add(file, value, &mut objects).map_err(wrong)?;
-    }
-    Ok(objects)
+    let documents = documents(file, text)?;
+    documents.into_iter().map(|it| object(file, it.value)).collect()
 }
 
-fn add(file: &str, value: Value, objects: &mut Vec<(ObjectId, Object)>) -> Result<(), String> {
-    if value.is_null() {
-        return Ok(());
-    }
-    let Some(kind) = value.get("kind").and_then(Value::as_str).map(str::to_owned) else {
-        return Err("a document is no object: it has no `kind`".to_owned());
-    };
-    if let Some(Value::Sequence(items)) = value.get("items").filter(|_| kind.ends_with("List")) {
-        return items.iter().try_for_each(|it| add(file, it.clone(), objects));
-    }
+fn object(file: &str, value: Value) -> Result<(ObjectId, Object), Unreadable> {
     let object = Object { file: file.to_owned(), value };
-    let Header { api_version, namespace, name, .. } = object.header();
+    let Header { api_version, kind, namespace, name, .. } = object.header();
     if name.is_empty() {
-        return Err(format!("a {kind} has no name"));
+        return Err(Unreadable { file: file.to_owned(), reason: format!("a {kind} has no name") });
     }
     let group = api_version.split_once('/').map(|it| it.0.to_owned()).unwrap_or_default();
-    objects.push((ObjectId { group, kind, namespace, name }, object));
-    Ok(())
+    Ok((ObjectId { group, kind, namespace, name }, object))
 }
 
 /// Both states of an object, without what a Secret keeps: whether it changed is all that is told.

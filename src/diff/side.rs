@@ -4,9 +4,9 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use super::Unreadable;
-use super::tree::{self, Cluster, Files, Tree};
 use crate::bundle::Bundle;
 use crate::model::Wait;
+use crate::trees::{self, Cluster, Files, Tree};
 use crate::{Mesh, Outcome};
 
 /// What clusters have, by what was written or would be, and what a topology says of them if there is one.
@@ -47,7 +47,7 @@ impl Side {
     /// When a kustomization cannot be read, or lists what is not there.
     pub fn of_tree(name: impl Into<String>, one: &str, files: &Files) -> Result<Self, Unreadable> {
         let mut side = Self::empty(name.into());
-        match tree::read(files)? {
+        match trees::read(files)? {
             Tree::Clusters(clusters) => side.clusters = clusters,
             Tree::One(cluster) => {
                 side.clusters.insert(one.to_owned(), cluster);

@@ -2,16 +2,7 @@
 
 use serde_json::Value;
 
-use crate::diag::is_hidden;
-
-/// A name as it is, with what cannot be seen as its number.
-pub(super) fn shown(text: &str) -> String {
-    if !text.chars().any(is_hidden) {
-        return text.to_owned();
-    }
-    let one = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(one).collect()
-}
+pub(super) use crate::diag::shown;
 
 /// A value on one line: JSON, in which text is in quotes.
 pub(super) fn inline(value: &Value) -> String {

@@ -53,6 +53,20 @@ pub(crate) enum Command {
     /// which says what is applied where, in which order, and the way back.
     #[command(after_help = MIGRATE_EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Follow every declared call through the bundles, before anything is applied.
+    ///
+    /// Reads what is written, whoever wrote it: the files that a cluster would be given and those that
+    /// install Istio. Of the topology, only who calls whom, the addresses of gateways and pods that somebody
+    /// else deploys are asked for. A call that has no path is named with the object, the file and the line at
+    /// which it ends, with what Istio does then, and with how to mend it. What is not understood, such as a
+    /// filter of Envoy, is named with the calls on which it may act.
+    ///
+    /// Exit codes: 0 every call is proved, 1 one is broken or could not be followed, 2 trouble.
+    #[command(after_help = PROVE_EXAMPLES)]
+    Prove(ProveArgs),
+    /// Follow one call, hop by hop, each with the file and the line that decides it.
+    #[command(after_help = TRACE_EXAMPLES)]
+    Trace(TraceArgs),
     /// Find the order in which the clusters take a changed topology, so that no call is ever without a path.
     ///
     /// Every declared call is followed through each object that is applied, replaced and deleted. Where
@@ -298,6 +312,60 @@ pub(crate) enum RolloutFormat {
     ArgoCd,
     /// The order of one step as `dependsOn` of Flux's Kustomizations, to be merged into them.
     Flux,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    #[command(flatten)]
+    pub(crate) written: WrittenArgs,
+
+    /// Print every hop of every call, with its file and line.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// Print only what is broken, or not understood.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// How it is printed.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
+    pub(crate) format: Format,
+}
+
+/// What was written for the clusters, and who is to call whom.
+#[derive(Debug, Args)]
+pub(crate) struct WrittenArgs {
+    /// The folder of the bundles: a folder a cluster, or a file `<cluster>.yaml`.
+    #[arg(default_value = "out")]
+    pub(crate) tree: PathBuf,
+
+    /// The topology that says who calls whom: a file or a folder; may be repeated.
+    #[arg(long, value_name = "PATH", default_value = TOPOLOGY)]
+    pub(crate) calls: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) addresses: AddressArgs,
+
+    /// The namespace of objects that have none.
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// The service that calls, by its key in the topology.
+    pub(crate) caller: String,
+
+    #[command(flatten)]
+    pub(crate) written: WrittenArgs,
+
+    /// The cluster of the caller.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: String,
+
+    /// Whom it calls: a service by its key, or a host, and the port if there are several.
+    #[arg(long, value_name = "SERVICE|HOST[:PORT]")]
+    pub(crate) to: String,
 }
 
 #[derive(Debug, Args)]
@@ -548,6 +616,25 @@ Examples:
       meshlatch rollout before.yaml topology.yaml --step 01-prepare -o out
   The order of that step's clusters for Argo CD's Applications mesh-CLUSTER
       meshlatch rollout before.yaml topology.yaml --step 01-prepare --format argo-cd --name 'mesh-{cluster}'";
+
+const PROVE_EXAMPLES: &str = "\
+Examples:
+  What `compile` wrote into out/
+      meshlatch prove
+  Every hop, with its file and line
+      meshlatch prove -v
+  What a kustomize overlay makes of it, a file a cluster
+      kustomize build overlays/east > built/east.yaml
+      meshlatch prove built
+  The broken calls, for a program
+      meshlatch prove --format json | jq '.broken[].break'";
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  A declared call
+      meshlatch trace web --cluster east --to cart
+  Any host, whether it is declared or not
+      meshlatch trace web --cluster east --to cart.shop.global:7070";
 
 const STATS_EXAMPLES: &str = "\
 Examples:

@@ -1,6 +1,6 @@
 //! `meshlatch diff`: from two arguments to what differs between them, as text.
 
-mod folder;
+pub(crate) mod folder;
 mod meant;
 mod reader;
 

@@ -20,6 +20,7 @@ mod input;
 mod inventory;
 mod lock_file;
 mod migrate;
+mod prove;
 mod replace;
 mod rollout;
 mod stats;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(args),
         Command::Lock(LockCommand::Prune(args)) => lock_file::prune(args),
         Command::Migrate(args) => migrate::run(args),
+        Command::Prove(args) => prove::run(args),
+        Command::Trace(args) => prove::trace(args),
         Command::Rollout(args) => rollout::run(args),
         Command::Stats(args) => stats::run(args),
         Command::Why(args) => why::run(args),

@@ -61,12 +61,12 @@ impl Protocol {
     }
 
     /// The protocol of this name, in any case.
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         NAMES.iter().find(|it| it.0.eq_ignore_ascii_case(name)).map(|it| it.1)
     }
 
     /// What Istio reads from a Service port's name: the word before the first dash, in any case.
-    pub(super) fn of_port_name(name: &str) -> Option<Self> {
+    pub(crate) fn of_port_name(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
         if lower == "grpc-web" || lower.starts_with("grpc-web-") {
             return Some(Self::GrpcWeb);

@@ -30,6 +30,25 @@ pub(super) fn read(folder: &Path) -> Result<Files, Failure> {
     Ok(files)
 }
 
+/// The files of these clusters: of the folder that is called like one, or the file.
+pub(crate) fn of_clusters<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> Result<Files, Failure> {
+    let mut files = Files::new();
+    let there = entries(folder).map_err(|error| Failure::io("read", folder, &error))?;
+    for name in names {
+        if folder.join(name).is_dir() {
+            visit(&folder.join(name), &format!("{name}/"), &mut files)?;
+        }
+        let of_cluster =
+            |it: &&String| it.strip_prefix(name).is_some_and(|it| [".yaml", ".yml", ".json"].contains(&it));
+        for file in there.iter().filter(of_cluster) {
+            let path = folder.join(file);
+            let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
+            files.insert(file.clone(), File { bytes, foreign: false });
+        }
+    }
+    Ok(files)
+}
+
 /// Marks what lies in a folder that meshlatch looks after, and is none of its files.
 pub(super) fn disown(files: &mut Files) {
     let inventories: Vec<(String, Inventory)> = files

@@ -3,13 +3,32 @@
 //! Whoever wrote it: files of several documents, lists, folders with a kustomization of their own. What else a
 //! kustomization can do is not done here, and [`Cluster::notes`] says so.
 
+mod document;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use indexmap::IndexMap;
 use serde_yaml::{Mapping, Value};
 
-use super::Unreadable;
-use super::words::shown;
+pub(crate) use document::{Document, documents, values};
+
+use crate::diag::shown;
+
+/// A file of a tree that cannot be read as what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its path in the tree.
+    pub file: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", shown(&self.file), shown(&self.reason))
+    }
+}
 
 /// Files by their path, with `/` between its parts.
 pub type Files = BTreeMap<String, File>;
@@ -25,27 +44,27 @@ pub struct File {
 
 /// What a cluster has.
 #[derive(Debug, Default)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     /// The files that the kustomization lists, in its order, by their path in the cluster's folder.
-    pub(super) applied: IndexMap<String, String>,
+    pub(crate) applied: IndexMap<String, String>,
     /// The other files.
-    pub(super) kept: BTreeMap<String, Vec<u8>>,
+    pub(crate) kept: BTreeMap<String, Vec<u8>>,
     /// What the kustomization says beside its list.
-    pub(super) transforms: BTreeMap<String, Mapping>,
+    pub(crate) transforms: BTreeMap<String, Mapping>,
     /// What was not looked at.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// How kustomize lets a kustomization be called.
 pub const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// The clusters of a tree by name, or the one cluster whose folder it is.
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Clusters(IndexMap<String, Cluster>),
     One(Cluster),
 }
 
-pub(super) fn read(files: &Files) -> Result<Tree, Unreadable> {
+pub(crate) fn read(files: &Files) -> Result<Tree, Unreadable> {
     if kustomization(files, "").is_some() {
         return Ok(Tree::One(cluster(files, "")?));
     }
@@ -55,12 +74,18 @@ pub(super) fn read(files: &Files) -> Result<Tree, Unreadable> {
     clusters.collect::<Result<_, _>>().map(Tree::Clusters)
 }
 
+/// Whether a folder, which is empty or ends in a slash, has a kustomization.
+pub(crate) fn has_kustomization(files: &Files, folder: &str) -> bool {
+    kustomization(files, folder).is_some()
+}
+
 /// The kustomization of a folder, which is empty or ends in a slash.
 fn kustomization(files: &Files, folder: &str) -> Option<String> {
     KUSTOMIZATIONS.iter().map(|it| format!("{folder}{it}")).find(|it| files.contains_key(it))
 }
 
-fn cluster(files: &Files, folder: &str) -> Result<Cluster, Unreadable> {
+/// What a folder's kustomization lists, and what else lies there.
+pub(crate) fn cluster(files: &Files, folder: &str) -> Result<Cluster, Unreadable> {
     let mut cluster = Cluster::default();
     let mut seen = BTreeSet::new();
     collect(files, folder, folder, &mut seen, &mut cluster)?;

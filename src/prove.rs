@@ -1,0 +1,202 @@
+//! `prove`: every declared call, followed through what is written for all clusters, hop by hop.
+//!
+//! ```text
+//! trees or bundles --read--> World --follow--> Path, or Stopped --human, json--> text
+//! ```
+//!
+//! A [`World`] is what the API servers of all clusters would hold. It is read from the files that are applied
+//! and those that install Istio, and knows nothing of how they were made. Only what no file says is the
+//! topology's to tell: which clusters there are, at which address a gateway is reached, who calls whom, and
+//! which pods somebody else deploys.
+//!
+//! Each step of a call is a [`Hop`], decided by a field of an object. The first that does not hold is a
+//! [`Break`]. A path is whole only if every endpoint that the call may reach answers, for any of them may be
+//! chosen.
+
+mod asked;
+mod call;
+mod cluster;
+mod crossing;
+mod dns;
+mod endpoint;
+mod follow;
+mod gateways;
+mod hop;
+mod human;
+mod identity;
+mod ingress;
+mod install;
+mod json;
+mod name;
+mod object;
+mod odd;
+mod pod;
+mod read;
+mod route;
+mod service;
+mod tls;
+mod told;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use rayon::prelude::*;
+
+pub use asked::Unknown;
+pub use call::{Call, Caller};
+pub use follow::{Path, Stopped, Way};
+pub use hop::{Break, Hop, HopKind};
+pub use human::{Detail, human, traced};
+pub use json::json;
+pub use object::{Id, Object, Place, Position};
+pub use odd::Odd;
+
+use crate::Mesh;
+use crate::bundle::Bundle;
+use crate::topology::{Address, ClusterId};
+use crate::trees::{Files, Unreadable};
+use cluster::Cluster;
+use read::Written;
+
+/// The objects of all clusters, at one moment.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// By name, in the order of the topology.
+    clusters: IndexMap<String, Cluster>,
+    /// The clusters behind an address and port of a gateway.
+    gateways: BTreeMap<(String, u16), BTreeSet<String>>,
+    /// What is called, by the cluster of the caller.
+    calls: IndexMap<String, Vec<Call>>,
+    /// Clusters of the topology of which nothing is written.
+    absent: Vec<String>,
+}
+
+/// What became of all calls.
+#[derive(Debug)]
+pub struct Proof<'a> {
+    /// The calls that have a whole path.
+    pub proved: Vec<(&'a Call, Path)>,
+    /// Those that have none.
+    pub broken: Vec<(&'a Call, Stopped)>,
+    /// Those that were not followed, for a cluster is not written: its name.
+    pub absent: Vec<(&'a Call, String)>,
+    /// Objects that are not understood, each with the calls on which it may act.
+    pub odd: Vec<(Odd, Vec<&'a Call>)>,
+}
+
+impl World {
+    /// Reads the tree of all clusters: a folder or a file a cluster. Objects that have no namespace are given one.
+    ///
+    /// # Errors
+    /// When a file cannot be read as what a cluster would take.
+    pub fn of_tree(mesh: &Mesh, folder: &str, files: &Files, namespace: &str) -> Result<Self, Unreadable> {
+        let names = mesh.clusters().map(|it| it.1);
+        Self::of(mesh, &read::tree(files, names)?, folder, namespace)
+    }
+
+    /// Reads bundles that are at hand.
+    ///
+    /// # Errors
+    /// When one cannot be read, which is a mistake of this program.
+    pub fn of_bundles(mesh: &Mesh, bundles: &IndexMap<String, Bundle>) -> Result<Self, Unreadable> {
+        let written = bundles.iter().map(|(name, it)| (name.clone(), Written::of_bundle(it))).collect();
+        Self::of(mesh, &written, "", "default")
+    }
+
+    fn of(mesh: &Mesh, written: &IndexMap<String, Written>, folder: &str, namespace: &str) -> Result<Self, Unreadable> {
+        let all: Vec<_> = mesh.clusters().filter_map(|(id, name)| Some((id, name, written.get(name)?))).collect();
+        let read = |(id, name, written): (ClusterId, &str, &Written)| {
+            let mut cluster = read::cluster(mesh.cluster(id), written, folder, namespace)?;
+            told::tell(&mesh.topology, id, &mut cluster);
+            cluster.roll_out();
+            Ok((name.to_owned(), cluster))
+        };
+        let clusters: Vec<Result<_, Unreadable>> = all.into_par_iter().map(read).collect();
+        // Of several mistakes the first by order is told, not the first by chance.
+        let clusters: IndexMap<String, Cluster> = clusters.into_iter().collect::<Result<_, _>>()?;
+        let calls = mesh.clusters().map(|(id, name)| (name.to_owned(), call::of(&mesh.topology, id)));
+        let absent = mesh.clusters().map(|it| it.1.to_owned()).filter(|it| !clusters.contains_key(it));
+        let absent = absent.collect();
+        Ok(Self { gateways: gateways_of(mesh), calls: calls.collect(), absent, clusters })
+    }
+
+    /// An object of a cluster is applied. Pods that are new are not ready until it is rolled out.
+    pub fn put(&mut self, cluster: &str, object: std::sync::Arc<Object>) {
+        if let Some(cluster) = self.clusters.get_mut(cluster) {
+            cluster.put(object);
+        }
+    }
+
+    /// An object of a cluster is deleted, with its pods.
+    pub fn remove(&mut self, cluster: &str, id: &Id) {
+        if let Some(cluster) = self.clusters.get_mut(cluster) {
+            cluster.remove(id);
+        }
+    }
+
+    /// All pods of a cluster are ready.
+    pub fn roll_out(&mut self, cluster: &str) {
+        if let Some(cluster) = self.clusters.get_mut(cluster) {
+            cluster.roll_out();
+        }
+    }
+
+    /// What is called, in the order of the topology.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values().flatten()
+    }
+
+    /// Clusters of the topology of which nothing is written.
+    #[must_use]
+    pub fn absent(&self) -> &[String] {
+        &self.absent
+    }
+
+    /// Follows every call.
+    #[must_use]
+    pub fn prove(&self) -> Proof<'_> {
+        let calls: Vec<&Call> = self.calls().collect();
+        let followed: Vec<_> = calls.into_par_iter().map(|call| (call, self.follow(call))).collect();
+        let mut proof = Proof { proved: Vec::new(), broken: Vec::new(), absent: Vec::new(), odd: Vec::new() };
+        let mut touched: IndexMap<Odd, Vec<&Call>> = self.odd().map(|it| (it, Vec::new())).collect();
+        for (call, outcome) in followed {
+            let passed = match &outcome {
+                Ok(path) => &path.passed,
+                Err(stopped) => &stopped.passed,
+            };
+            for (odd, calls) in &mut touched {
+                if passed.iter().any(|it| odd.may_act_on(it)) {
+                    calls.push(call);
+                }
+            }
+            match outcome {
+                Ok(path) => proof.proved.push((call, path)),
+                Err(stopped) => match &stopped.waits {
+                    Some(cluster) => proof.absent.push((call, cluster.clone())),
+                    None => proof.broken.push((call, *stopped)),
+                },
+            }
+        }
+        proof.odd = touched.into_iter().collect();
+        proof
+    }
+}
+
+impl Proof<'_> {
+    /// Where calls would end if those that are asked first were gone.
+    fn latent(&self) -> impl Iterator<Item = (&Call, &Break)> {
+        self.proved.iter().flat_map(|(call, path)| path.latent.iter().map(move |it| (*call, it)))
+    }
+}
+
+fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeSet<String>> {
+    let mut gateways: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (id, name) in mesh.clusters() {
+        let Some(gateway) = &mesh.cluster(id).gateway else { continue };
+        for address in gateway.all_addresses().filter(|it| **it != Address::Pending) {
+            gateways.entry((address.to_string(), gateway.dial())).or_default().insert(name.to_owned());
+        }
+    }
+    gateways
+}

@@ -1,0 +1,90 @@
+//! The one call that somebody asks for, whether it is declared or not.
+
+use super::World;
+use super::call::{self, Call, Caller};
+use super::service::CLUSTER_DOMAIN;
+use crate::Mesh;
+use crate::diag::nearest;
+use crate::topology::Topology;
+
+/// What is asked for and does not exist.
+#[derive(Debug)]
+pub struct Unknown {
+    /// What does not exist.
+    pub message: String,
+    /// What does.
+    pub help: Option<String>,
+}
+
+impl World {
+    /// The call of a service of a cluster to a service, by its key, or to a host; with `:port`, if it has several.
+    ///
+    /// # Errors
+    /// When there is no such caller or cluster, or the port is not said.
+    pub fn call(&self, mesh: &Mesh, caller: &str, cluster: &str, to: &str) -> Result<Call, Unknown> {
+        let topology = &mesh.topology;
+        let clusters: Vec<_> = mesh.clusters().map(|it| it.1).collect();
+        let Some((here, _)) = mesh.clusters().find(|it| it.1 == cluster) else {
+            return Err(unknown(format!("the topology has no cluster `{cluster}`"), cluster, &clusters));
+        };
+        let keys: Vec<_> = topology.view(here).local.iter().map(|it| topology.service(*it).key.as_str()).collect();
+        let base = call::base(topology, here, caller);
+        let Some(base) = base else {
+            return Err(unknown(format!("`{cluster}` runs no service `{caller}`"), caller, &keys));
+        };
+        let (name, port) = parts(to)?;
+        let declared = call::of(topology, here).into_iter().find(|it| {
+            it.caller == Caller::Service(caller.to_owned())
+                && (it.callee == name || it.host == name)
+                && port.is_none_or(|port| it.port == port)
+        });
+        if let Some(call) = declared {
+            return Ok(call);
+        }
+        let service = topology.services.iter().position(|it| it.key == name).map(crate::topology::ServiceId);
+        let (host, meant, ports) = match service {
+            Some(id) => {
+                let ports: Vec<u16> = topology.service(id).ports.iter().map(|it| it.number).collect();
+                (topology.host(here, id), Some(call::meant(topology, id)), ports)
+            }
+            None => (name.to_owned(), None, Vec::new()),
+        };
+        let port = match (port, ports.as_slice()) {
+            (Some(port), _) => port,
+            (None, [port]) => *port,
+            (None, _) => {
+                let help = match ports.as_slice() {
+                    [] => format!("write `{name}:80`"),
+                    all => format!("its ports are {}", all.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")),
+                };
+                return Err(Unknown { message: format!("no port of `{name}` is named"), help: Some(help) });
+            }
+        };
+        let outside = service.is_none() && is_outside(topology, &host);
+        Ok(Call { callee: name.to_owned(), host, port, meant, outside, ..base })
+    }
+}
+
+/// Whether the DNS of the world may know a name: it has dots, and does not end as those of the mesh do.
+fn is_outside(topology: &Topology, host: &str) -> bool {
+    let own = [CLUSTER_DOMAIN, topology.mesh.suffix.as_str()];
+    host.contains('.') && !own.iter().any(|it| host.strip_suffix(it).is_some_and(|it| it.ends_with('.')))
+}
+
+fn parts(to: &str) -> Result<(&str, Option<u16>), Unknown> {
+    match to.rsplit_once(':') {
+        None => Ok((to, None)),
+        Some((name, port)) => match port.parse() {
+            Ok(port) if port > 0 => Ok((name, Some(port))),
+            _ => Err(Unknown { message: format!("`{port}` is no port"), help: None }),
+        },
+    }
+}
+
+fn unknown(message: String, name: &str, known: &[&str]) -> Unknown {
+    let help = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("there is `{near}`"),
+        None => format!("there are {}", known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Unknown { message, help: Some(help) }
+}

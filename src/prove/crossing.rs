@@ -1,0 +1,349 @@
+//! The hops `gateway`, `chain` and `owner`: through the gateway of another cluster to pods beside it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::cluster::Cluster;
+use super::endpoint::Endpoint;
+use super::gateways::{self, GatewayPods, is_of_kubernetes};
+use super::hop::{Break, HopKind, Passed, Trail};
+use super::object::{Object, Place};
+use super::pod::Pods;
+use super::route::{rules, subset, subsets};
+use super::service::{CLUSTER_DOMAIN, Lookup, Viewer, covers};
+use super::value::{fits, list, number, pairs, word, words};
+use crate::topology::NETWORK_LABEL;
+
+/// A connection as it reaches a gateway.
+pub(super) struct Crossing<'a> {
+    pub(super) owner: &'a Cluster,
+    /// The port to which the caller connects.
+    pub(super) dialed: u16,
+    pub(super) server_name: ServerName,
+    /// What says the server name, if it is not the usual one.
+    pub(super) said: Option<Place>,
+}
+
+/// `outbound_.9000_.subset_.host`.
+#[derive(Debug, Clone)]
+pub(super) struct ServerName {
+    pub(super) port: u16,
+    pub(super) subset: String,
+    pub(super) host: String,
+}
+
+impl ServerName {
+    /// Reads one that a rule says.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (port, rest) = text.strip_prefix("outbound_.")?.split_once("_.")?;
+        let (subset, host) = rest.split_once("_.")?;
+        Some(Self { port: port.parse().ok()?, subset: subset.to_owned(), host: host.to_owned() })
+    }
+}
+
+impl std::fmt::Display for ServerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "outbound_.{}_.{}_.{}", self.port, self.subset, self.host)
+    }
+}
+
+const REFUSED: &str = "connection refused: 503 UF";
+const RESET: &str = "the gateway has no filter chain for the server name, and resets the connection: 503 UF";
+const NOBODY: &str = "the gateway has nobody to pass the connection to, and resets it: 503 UF";
+
+impl<'a> Crossing<'a> {
+    fn broken(&self, kind: HopKind, why: impl Into<String>) -> Box<Break> {
+        Break::new(kind, &self.owner.name, why)
+    }
+
+    /// The pods that the gateway leads to, each with the port on which it listens.
+    pub(super) fn pass(&self, trail: &mut Trail) -> Result<Vec<(Pods<'a>, Option<u16>)>, Box<Break>> {
+        let pods = self.gateway(trail)?;
+        trail.passed.push(Passed {
+            cluster: self.owner.name.clone(),
+            namespace: pods.namespace.clone(),
+            labels: pods.labels.clone(),
+        });
+        let host = if self.owner.passes_through { self.server_name.host.clone() } else { self.rewritten(trail) };
+        self.owned(&pods, &host, trail)
+    }
+
+    /// The gateway that listens, with a filter chain for the server name.
+    fn gateway(&self, trail: &mut Trail) -> Result<GatewayPods, Box<Break>> {
+        let all = gateways::all(self.owner);
+        let mut first: Option<Box<Break>> = None;
+        for pods in &all {
+            let ports = pods.ports.as_deref().unwrap_or_default();
+            let port = ports.iter().find(|it| it.node_port == Some(self.dialed) || it.number == self.dialed);
+            let Some(port) = port else { continue };
+            let opened = [Some(port.number), port.target];
+            let text = format!("the gateway {} has port {}", pods.name, port.number);
+            let hop = (pods.name.clone(), text, pods.place.clone());
+            match self.chain(pods, opened) {
+                Ok((text, place)) => {
+                    trail.holds(HopKind::Gateway, &self.owner.name, hop.0, hop.1, hop.2);
+                    trail.holds(HopKind::Chain, &self.owner.name, "", text, place);
+                    return Ok(pods.clone());
+                }
+                // What got further says more.
+                Err(broken) => {
+                    let further = first.as_ref().is_none_or(|it| it.kind < broken.kind);
+                    if further {
+                        first = Some(broken);
+                    }
+                }
+            }
+        }
+        if let Some(broken) = first {
+            return Err(broken);
+        }
+        let eastwest = all.iter().find(|it| it.view.is_some()).or(all.first());
+        let why = format!("no Service of a gateway in `{}` has port {}", self.owner.name, self.dialed);
+        Err(self
+            .broken(HopKind::Gateway, why)
+            .at(eastwest.and_then(|it| it.place.clone()))
+            .effect(REFUSED)
+            .mend(format!("give the Service of the gateway the port {}", self.dialed)))
+    }
+
+    /// What says that a gateway passes the server name on.
+    fn chain(&self, pods: &GatewayPods, opened: [Option<u16>; 2]) -> Result<(String, Option<Place>), Box<Break>> {
+        if !self.owner.passes_through {
+            return self.old_chain(pods);
+        }
+        let mut servers = Vec::new();
+        let mut others = Vec::new();
+        for object in self.owner.of_kind_anywhere("Gateway") {
+            if is_of_kubernetes(object) {
+                if pods.labels.get("gateway.networking.k8s.io/gateway-name") == Some(&object.id.name) {
+                    servers.extend(listeners(object));
+                }
+                continue;
+            }
+            let selects = fits(&pods.labels, &pairs(&object.value, &["spec", "selector"]));
+            let all = list(&object.value, &["spec", "servers"]).iter().enumerate();
+            for (index, server) in all {
+                let place = Place::new(object, &["spec", "servers", &index.to_string()]);
+                let at_port = opened.contains(&number(server, &["port", "number"]));
+                if selects && at_port {
+                    servers.push(Server {
+                        passes: word(server, &["tls", "mode"]) == "AUTO_PASSTHROUGH",
+                        hosts: words(server, &["hosts"]).map(str::to_owned).collect(),
+                        at_hosts: place.below(&["hosts"]),
+                        at_mode: place.below(&["tls", "mode"]),
+                    });
+                } else if word(server, &["tls", "mode"]).ends_with("PASSTHROUGH") {
+                    others.push((selects, Place::new(object, &["spec", "selector"]), place.below(&["port", "number"])));
+                }
+            }
+        }
+        let name = &self.server_name;
+        if servers.is_empty() {
+            let broken =
+                self.broken(HopKind::Gateway, format!("no Gateway opens port {} at {}", self.dialed, pods.name));
+            let broken = match others.first() {
+                Some((true, _, port)) => broken.at(port.clone()).mend(format!("open port {}", self.dialed)),
+                Some((false, selector, _)) => broken
+                    .at(selector.clone())
+                    .mend(format!("select the labels of the gateway's pods: {}", super::value::shown(&pods.labels))),
+                None => broken.mend("add a Gateway with `tls: {mode: AUTO_PASSTHROUGH}`"),
+            };
+            return Err(broken.effect(REFUSED));
+        }
+        let covering = servers
+            .iter()
+            .find(|it| it.passes && it.hosts.iter().any(|it| covers(it.rsplit('/').next().unwrap_or(it), &name.host)));
+        let Some(server) = covering else {
+            let at = servers.iter().find(|it| it.passes);
+            let broken = match at {
+                Some(server) => self
+                    .broken(HopKind::Chain, format!("the gateway does not let `{}` in", name.host))
+                    .at(server.at_hosts.clone())
+                    .mend(format!("add `{}` to its hosts", name.host)),
+                None => self
+                    .broken(HopKind::Chain, "the gateway does not pass connections on by their server name")
+                    .at(servers[0].at_mode.clone())
+                    .mend("set the mode to AUTO_PASSTHROUGH"),
+            };
+            return Err(self.blamed(broken.effect(RESET)));
+        };
+        Ok((format!("the gateway lets `{}` in", name.host), Some(server.at_hosts.clone())))
+    }
+
+    /// Before 1.9 the charts bring the Gateway, and what rewrites the server name.
+    fn old_chain(&self, pods: &GatewayPods) -> Result<(String, Option<Place>), Box<Break>> {
+        let install = &self.owner.install;
+        let Some(place) = install.multi_cluster() else {
+            return Err(self
+                .broken(HopKind::Gateway, format!("the gateway {} is not told to serve other clusters", pods.name))
+                .at(pods.place.clone())
+                .effect(REFUSED)
+                .mend("set `values.global.multiCluster.enabled`"));
+        };
+        if !pods.passes_names {
+            return Err(self
+                .broken(HopKind::Gateway, format!("the gateway {} is not told to pass connections on", pods.name))
+                .at(pods.place.clone())
+                .effect(RESET)
+                .mend("set its variable ISTIO_META_ROUTER_MODE to sni-dnat, which 1.8 needs"));
+        }
+        let name = &self.server_name;
+        if !name.host.ends_with(&format!(".{}", install.suffix())) {
+            return Err(self
+                .broken(HopKind::Chain, format!("the gateway passes on names of `{}` only", install.suffix()))
+                .at(place)
+                .effect(RESET)
+                .mend("call it by a name of the suffix"));
+        }
+        Ok((format!("the charts let `*.{}` in", install.suffix()), Some(place)))
+    }
+
+    /// The Service to which a gateway before 1.9 passes a name of the suffix.
+    fn rewritten(&self, trail: &mut Trail) -> String {
+        let suffix = self.owner.install.suffix();
+        let name = self.server_name.host.strip_suffix(suffix).unwrap_or(&self.server_name.host);
+        let host = format!("{name}{CLUSTER_DOMAIN}");
+        let text = format!("the gateway passes `{}` on to `{host}`", self.server_name.host);
+        trail.holds(HopKind::Chain, &self.owner.name, "", text, self.owner.install.multi_cluster());
+        host
+    }
+
+    /// A rule of the caller that says the server name is to blame for what no gateway knows.
+    fn blamed(&self, broken: Box<Break>) -> Box<Break> {
+        match &self.said {
+            Some(said) => {
+                let why = format!("the sidecar asks for `{}`: {}", self.server_name, broken.why);
+                let mut blamed =
+                    Break::new(HopKind::Tls, &broken.cluster, why).at(said.clone()).effect(broken.effect.clone());
+                blamed.mend.push("leave `sni` out, or ask for a name that the gateway lets in".to_owned());
+                blamed
+            }
+            None => broken,
+        }
+    }
+
+    /// The pods of the service that the server name means.
+    fn owned(
+        &self,
+        gateway: &GatewayPods,
+        host: &str,
+        trail: &mut Trail,
+    ) -> Result<Vec<(Pods<'a>, Option<u16>)>, Box<Break>> {
+        let owner = self.owner;
+        let name = &self.server_name;
+        let viewer = Viewer {
+            cluster: owner,
+            namespace: gateway.namespace.clone(),
+            labels: Some(gateway.labels.clone()),
+            is_gateway: true,
+        };
+        let known = match viewer.look(host) {
+            Lookup::Seen(known) => known,
+            Lookup::Hidden(why) => {
+                return Err(self.blamed(
+                    self.broken(HopKind::Owner, format!("the gateway is not told of `{host}`: {}", why.why))
+                        .at(why.place)
+                        .effect(NOBODY)
+                        .mend(format!("add `{}` to its `exportTo`", gateway.namespace)),
+                ));
+            }
+            Lookup::Missing => {
+                let broken = self.broken(HopKind::Owner, format!("nothing in `{}` knows `{host}`", owner.name));
+                let mend = "add a ServiceEntry of this host, with the labels of its pods, or the Service";
+                return Err(self.blamed(broken.effect(NOBODY).mend(mend)));
+            }
+        };
+        if known.is_external() {
+            return Err(self
+                .broken(HopKind::Owner, format!("{} says that the service is outside of the mesh", known.object))
+                .at(known.place(&["spec", "location"]).or_else(|| known.place(&["spec"])))
+                .effect(NOBODY)
+                .mend("set `location` to MESH_INTERNAL"));
+        }
+        let Some(port) = known.ports().into_iter().find(|it| it.number == name.port) else {
+            return Err(self.blamed(
+                self.broken(
+                    HopKind::Chain,
+                    format!("{} has no port {}, so no chain is for `{name}`", known.object, name.port),
+                )
+                .at(known.place(&["spec", "ports"]))
+                .effect(RESET)
+                .mend(format!("give it the port {}", name.port)),
+            ));
+        };
+        let rules = rules(&viewer, &known);
+        let labels = match (name.subset.as_str(), subset(&rules, &name.subset)) {
+            ("", _) => BTreeMap::default(),
+            (_, Some((value, _))) => pairs(value, &["labels"]),
+            (wanted, None) => {
+                let has = subsets(&rules);
+                let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+                return Err(self
+                    .broken(
+                        HopKind::Chain,
+                        format!("no DestinationRule that the gateway sees has the subset `{wanted}` of `{host}`"),
+                    )
+                    .at(rules.first().map(|it| Place::new(it, &["spec"])).or_else(|| known.place(&["spec"])))
+                    .effect(RESET)
+                    .mend(format!("add the subset in `{}`, too; there are {has}", owner.name)));
+            }
+        };
+        let all = known.endpoints(&viewer, &port)?;
+        let nobody = |why: String| self.broken(HopKind::Owner, why).effect(NOBODY);
+        let network = owner.install.network();
+        let pods: Vec<_> = all
+            .into_iter()
+            .filter_map(|it| match it {
+                Endpoint::Pods(pods, port) => Some((pods, port)),
+                Endpoint::Address(_) => None,
+            })
+            .filter(|(pods, _)| {
+                let mut own = pods.labels.clone();
+                own.entry(NETWORK_LABEL.to_owned()).or_insert_with(|| network.clone());
+                fits(&own, &labels)
+            })
+            .collect();
+        if pods.is_empty() {
+            return Err(known.nobody(nobody(format!("no pod of `{}` stands behind `{host}`", owner.name))));
+        }
+        if let Some((view, place)) = &gateway.view
+            && owner.passes_through
+            && !network.is_empty()
+            && *view != network
+        {
+            let why = format!("the gateway sees the network `{view}` only, and the pods are in `{network}`");
+            return Err(nobody(why).at(place.clone()).mend(format!("set it to `{network}`")));
+        }
+        let field: &[&str] = if known.is_service() { &["metadata", "name"] } else { &["spec", "hosts"] };
+        let text = format!("{} leads to {}", known.object, Endpoint::Pods(pods[0].0.clone(), None));
+        trail.holds(HopKind::Owner, &owner.name, &known.object.id.name, text, known.place(field));
+        Ok(pods)
+    }
+}
+
+/// A server of a Gateway at the port that is dialed.
+struct Server {
+    passes: bool,
+    hosts: Vec<String>,
+    at_hosts: Place,
+    at_mode: Place,
+}
+
+/// The listeners of a Gateway of Kubernetes, which pass connections on where its network is known.
+fn listeners(object: &Arc<Object>) -> Vec<Server> {
+    let labels = pairs(&object.value, &["metadata", "labels"]);
+    let port = labels.get("networking.istio.io/gatewayPort").map_or("15443", String::as_str);
+    let all = list(&object.value, &["spec", "listeners"]).iter().enumerate();
+    all.map(|(index, it)| {
+        let place = Place::new(object, &["spec", "listeners", &index.to_string()]);
+        let is_meant = number(it, &["port"]).is_some_and(|it| it.to_string() == port);
+        let host = word(it, &["hostname"]);
+        Server {
+            passes: word(it, &["tls", "mode"]) == "Passthrough" && labels.contains_key(NETWORK_LABEL) && is_meant,
+            hosts: vec![if host.is_empty() { "*" } else { host }.to_owned()],
+            at_hosts: place.below(&["hostname"]),
+            at_mode: place.below(&["tls", "mode"]),
+        }
+    })
+    .collect()
+}

@@ -1,0 +1,274 @@
+//! The hop `endpoint`: who stands behind a host, and whether a subset leaves anybody.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_yaml::Value;
+
+use super::hop::{Break, HopKind, Trail};
+use super::object::{Object, Place};
+use super::pod::{Pods, Target};
+use super::route::{rules, subset};
+use super::service::{Known, KnownPort, Lookup, Viewer};
+use super::value::{at, fits, keys, list, number, pairs, shown, word, words};
+use crate::topology::NETWORK_LABEL;
+
+/// Whom a sidecar connects to.
+#[derive(Debug, Clone)]
+pub(super) enum Endpoint<'a> {
+    /// Pods of its own cluster, and the port on which they listen.
+    Pods(Pods<'a>, Option<u16>),
+    /// An address that somebody wrote down.
+    Address(Remote),
+}
+
+/// An endpoint that is written down.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) network: String,
+    pub(super) labels: BTreeMap<String, String>,
+    /// Whether it takes mTLS.
+    pub(super) takes_mtls: bool,
+    /// Its identity, if it says its account.
+    pub(super) account: Option<(String, Place)>,
+    pub(super) place: Place,
+}
+
+/// Whether a label or an account says that an endpoint takes mTLS.
+const TLS_MODE: &str = "security.istio.io/tlsMode";
+
+impl<'a> Known<'a> {
+    /// Every endpoint of a port, of all networks.
+    pub(super) fn endpoints(&self, viewer: &Viewer<'a>, port: &KnownPort) -> Result<Vec<Endpoint<'a>>, Box<Break>> {
+        let value = &self.object.value;
+        let path: &[&str] =
+            if self.is_service() { &["spec", "selector"] } else { &["spec", "workloadSelector", "labels"] };
+        let selector = pairs(value, path);
+        let mut endpoints = Vec::new();
+        if !selector.is_empty() {
+            for object in viewer.cluster.selected(self.namespace(), &selector) {
+                if object.id.kind == "WorkloadEntry" {
+                    let place = Place::new(object, &["spec"]);
+                    endpoints.extend(self.written(viewer, &object.value["spec"], place, port));
+                } else if viewer.cluster.is_ready(&object.id)
+                    && let Some(pods) = Pods::of(object)
+                {
+                    let listens = self.listens(viewer, &pods, port)?;
+                    endpoints.push(Endpoint::Pods(pods, listens));
+                }
+            }
+        }
+        // Endpoints of an entry of the same host and namespace are added to those of a Service.
+        let beside = viewer.cluster.about("ServiceEntry", &self.host).into_iter();
+        let beside = beside.filter(|it| it.id.namespace == self.object.id.namespace);
+        let entries: Vec<_> = if self.is_service() { beside.collect() } else { vec![self.object] };
+        for entry in entries {
+            endpoints.extend(self.of_entry(viewer, entry, port)?);
+        }
+        Ok(endpoints)
+    }
+
+    fn of_entry(
+        &self,
+        viewer: &Viewer<'a>,
+        entry: &'a Arc<Object>,
+        port: &KnownPort,
+    ) -> Result<Vec<Endpoint<'a>>, Box<Break>> {
+        let mut endpoints = Vec::new();
+        let names: Vec<_> = list(&entry.value, &["spec", "ports"]).iter().map(|it| word(it, &["name"])).collect();
+        for (index, it) in list(&entry.value, &["spec", "endpoints"]).iter().enumerate() {
+            let place = Place::new(entry, &["spec", "endpoints", &index.to_string()]);
+            if let Some(other) = keys(it, &["ports"]).find(|it| !names.contains(it)) {
+                let why = format!("the endpoint has a port `{other}`, and {entry} has none of this name");
+                return Err(Break::new(HopKind::Endpoint, &viewer.cluster.name, why)
+                    .at(place.below(&["ports", other]))
+                    .effect("the API server refuses the object")
+                    .mend(format!("its ports are called {}", names.join(", "))));
+            }
+            let beside = word(it, &["address"]);
+            if beside.ends_with(super::service::CLUSTER_DOMAIN)
+                && let Lookup::Seen(service) = (Viewer { is_gateway: true, ..viewer.clone() }).look(beside)
+                && service.is_service()
+            {
+                let number = number(it, &["ports", &port.name]).unwrap_or(match port.target {
+                    Target::Number(number) => number,
+                    Target::Name(_) => port.number,
+                });
+                if let Some(port) = service.ports().into_iter().find(|it| it.number == number) {
+                    endpoints.extend(service.endpoints(viewer, &port)?);
+                }
+                continue;
+            }
+            endpoints.extend(self.written(viewer, it, place, port));
+        }
+        Ok(endpoints)
+    }
+
+    /// An endpoint that is written down; none if it does not have the port.
+    fn written(&self, viewer: &Viewer<'a>, value: &Value, place: Place, port: &KnownPort) -> Option<Endpoint<'a>> {
+        let number = match &port.target {
+            // Of a Service, the name of the target is the key, and who lacks it is no endpoint.
+            Target::Name(name) if self.is_service() => number(value, &["ports", name])?,
+            Target::Name(_) => number(value, &["ports", &port.name]).unwrap_or(port.number),
+            Target::Number(target) => number(value, &["ports", &port.name]).unwrap_or(*target),
+        };
+        let mut labels = pairs(value, &["labels"]);
+        let network = word(value, &["network"]).to_owned();
+        if !network.is_empty() {
+            labels.insert(NETWORK_LABEL.to_owned(), network.clone());
+        }
+        let account = word(value, &["serviceAccount"]);
+        let (domain, _) = viewer.cluster.install.trust_domain();
+        let identity = format!("spiffe://{domain}/ns/{}/sa/{account}", self.namespace());
+        let said = labels.get(TLS_MODE).map(String::as_str);
+        Some(Endpoint::Address(Remote {
+            address: word(value, &["address"]).to_owned(),
+            port: number,
+            takes_mtls: said.map_or(!account.is_empty(), |it| it == "istio"),
+            account: (!account.is_empty()).then(|| (identity, place.below(&["serviceAccount"]))),
+            network,
+            labels,
+            place,
+        }))
+    }
+
+    /// The number of the port on which pods listen.
+    fn listens(&self, viewer: &Viewer<'_>, pods: &Pods<'_>, port: &KnownPort) -> Result<Option<u16>, Box<Break>> {
+        // What `targetPort` of an entry names is the port of its own.
+        pods.listen(&port.target).map_err(|()| {
+            let target = match &port.target {
+                Target::Number(number) => number.to_string(),
+                Target::Name(name) => format!("`{name}`"),
+            };
+            let place = port.place.as_ref().map(|it| {
+                let target = it.below(&["targetPort"]);
+                if target.value().is_some() { target } else { it.clone() }
+            });
+            let why = format!("{} leads to port {target}, on which {} does not listen", self.object, pods.object);
+            Break::new(HopKind::Owner, &viewer.cluster.name, why)
+                .at(place)
+                .effect("connection refused by the pod: 503 UF, or the connection is reset")
+                .mend("set `targetPort` to a port of the container")
+        })
+    }
+
+    /// The endpoints that a subset leaves.
+    pub(super) fn chosen(
+        &self,
+        viewer: &Viewer<'a>,
+        port: &KnownPort,
+        name: Option<&str>,
+        trail: &mut Trail,
+    ) -> Result<Vec<Endpoint<'a>>, Box<Break>> {
+        let cluster = viewer.cluster;
+        let all = self.endpoints(viewer, port)?;
+        let none = |why: String| {
+            Break::new(HopKind::Endpoint, &cluster.name, why)
+                .effect("503 UH: no healthy upstream, or the connection is reset")
+        };
+        if all.is_empty() {
+            return Err(self.nobody(none(format!("nobody stands behind `{}`", self.host))));
+        }
+        let Some(name) = name else {
+            trail.holds(HopKind::Endpoint, &cluster.name, "", counted(&all), self.place(&["spec"]));
+            return Ok(all);
+        };
+        let rules = rules(viewer, self);
+        let Some((value, place)) = subset(&rules, name) else {
+            return Err(none(format!("no DestinationRule of `{}` has the subset `{name}`", self.host))
+                .at(rules.first().map(|it| Place::new(it, &["spec"])))
+                .mend("add the subset"));
+        };
+        let labels = pairs(value, &["labels"]);
+        let own = cluster.install.network();
+        let left: Vec<_> = all.into_iter().filter(|it| fits(&it.labels(&own), &labels)).collect();
+        if left.is_empty() {
+            let why =
+                format!("no endpoint of `{}` has the labels {} of its subset `{name}`", self.host, shown(&labels));
+            return Err(none(why).at(place).mend("give the endpoints these labels"));
+        }
+        trail.holds(
+            HopKind::Endpoint,
+            &cluster.name,
+            name,
+            format!("the subset `{name}`: {}", counted(&left)),
+            Some(place),
+        );
+        Ok(left)
+    }
+
+    /// Says what selects nobody.
+    pub(super) fn nobody(&self, broken: Box<Break>) -> Box<Break> {
+        let path: &[&str] =
+            if self.is_service() { &["spec", "selector"] } else { &["spec", "workloadSelector", "labels"] };
+        match at(&self.object.value, path) {
+            Some(_) => broken
+                .at(self.place(path))
+                .mend("no pods and no WorkloadEntry of the namespace have these labels; compare them"),
+            None => broken.at(self.place(&["spec"])).mend("add `endpoints`, or a selector"),
+        }
+    }
+
+    /// Whether its endpoints are looked up in the DNS outside.
+    pub(super) fn is_looked_up(&self) -> bool {
+        let resolution = word(&self.object.value, &["spec", "resolution"]);
+        !self.is_service()
+            && (resolution.is_empty() || ["DNS", "NONE", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"].contains(&resolution))
+    }
+
+    /// Identities that are expected of whoever answers.
+    pub(super) fn alternatives(&self) -> Vec<(String, Option<Place>)> {
+        if self.is_service() {
+            return Vec::new();
+        }
+        let names = words(&self.object.value, &["spec", "subjectAltNames"]).enumerate();
+        names.map(|(index, it)| (it.to_owned(), self.place(&["spec", "subjectAltNames", &index.to_string()]))).collect()
+    }
+}
+
+fn counted(endpoints: &[Endpoint<'_>]) -> String {
+    match endpoints {
+        [one] => format!("the endpoint is {one}"),
+        all => format!("the endpoints are {}", all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl std::fmt::Display for Endpoint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pods(pods, _) if pods.object.is_told() => write!(f, "pods with {}", shown(&pods.labels)),
+            Self::Pods(pods, _) => write!(f, "the pods of {}", pods.object),
+            Self::Address(it) if it.address.is_empty() => write!(f, "network {}", it.network),
+            Self::Address(it) => f.write_str(&it.shown()),
+        }
+    }
+}
+
+impl Endpoint<'_> {
+    /// The labels by which a subset chooses it.
+    pub(super) fn labels(&self, own_network: &str) -> BTreeMap<String, String> {
+        match self {
+            Self::Pods(pods, _) => {
+                let mut labels = pods.labels.clone();
+                if !own_network.is_empty() {
+                    labels.entry(NETWORK_LABEL.to_owned()).or_insert_with(|| own_network.to_owned());
+                }
+                labels
+            }
+            Self::Address(it) => it.labels.clone(),
+        }
+    }
+}
+
+impl Remote {
+    /// `[2001:db8::1]:15443`.
+    pub(super) fn shown(&self) -> String {
+        match self.address.parse::<IpAddr>() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", self.port),
+            _ => format!("{}:{}", self.address, self.port),
+        }
+    }
+}

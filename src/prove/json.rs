@@ -1,0 +1,85 @@
+//! A proof for programs.
+
+use serde_json::{Value, json};
+
+use super::hop::{Break, Hop};
+use super::object::Place;
+use super::{Call, Caller, Proof};
+
+/// The proof as JSON, with a newline at the end.
+#[must_use]
+pub fn json(proof: &Proof<'_>) -> String {
+    let proved: Vec<_> = proof
+        .proved
+        .iter()
+        .map(|(call, path)| {
+            let ways: Vec<_> = path
+                .ways
+                .iter()
+                .map(|way| {
+                    json!({
+                        "cluster": way.cluster, "via": way.via, "share": way.share, "hops": hops(&way.hops),
+                    })
+                })
+                .collect();
+            let latent: Vec<_> = path.latent.iter().map(self::broken).collect();
+        json!({"call": called(call), "hops": hops(&path.hops), "ways": ways, "trusts": path.trusts, "latent": latent})
+        })
+        .collect();
+    let broken: Vec<_> = proof.broken.iter().map(|(call, stopped)| {
+        json!({"call": called(call), "hops": hops(&stopped.hops), "break": broken(&stopped.broken)})
+    }).collect();
+    let absent: Vec<_> =
+        proof.absent.iter().map(|(call, cluster)| json!({"call": called(call), "cluster": cluster})).collect();
+    let odd: Vec<_> = proof
+        .odd
+        .iter()
+        .map(|(odd, calls)| {
+            let calls: Vec<_> = calls.iter().map(|it| called(it)).collect();
+            json!({"cluster": odd.cluster, "what": odd.what, "place": place(&odd.place), "calls": calls})
+        })
+        .collect();
+    let all = json!({"proved": proved, "broken": broken, "notFollowed": absent, "notUnderstood": odd});
+    format!("{all:#}\n")
+}
+
+fn called(call: &Call) -> Value {
+    let kind = match call.caller {
+        Caller::Service(_) => "service",
+        Caller::Ingress(_) => "ingress",
+    };
+    json!({
+        "cluster": call.cluster,
+        "caller": {"kind": kind, "name": call.caller.key()},
+        "callee": call.callee,
+        "host": call.host,
+        "port": call.port,
+    })
+}
+
+fn hops(hops: &[Hop]) -> Vec<Value> {
+    let hop = |it: &Hop| json!({"hop": it.kind, "cluster": it.cluster, "text": it.text, "place": it.place.as_ref().map(place)});
+    hops.iter().map(hop).collect()
+}
+
+fn broken(broken: &Break) -> Value {
+    json!({
+        "hop": broken.kind,
+        "cluster": broken.cluster,
+        "why": broken.why,
+        "place": broken.place.as_ref().map(place),
+        "effect": broken.effect,
+        "mend": broken.mend,
+    })
+}
+
+fn place(place: &Place) -> Value {
+    let position = place.position();
+    json!({
+        "file": place.file(),
+        "line": position.line,
+        "column": position.column,
+        "object": place.object().to_string(),
+        "field": place.field(),
+    })
+}

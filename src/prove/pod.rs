@@ -1,0 +1,224 @@
+//! `Pods`: who answers, and whether a sidecar beside them takes mTLS.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_yaml::Value;
+
+use super::cluster::Cluster;
+use super::hop::{Break, HopKind};
+use super::object::{Object, Place};
+use super::value::{at, fits, list, number, pairs, text, word};
+use crate::topology::ROOT_NAMESPACE;
+
+/// Kinds that have pods.
+pub(super) const WORKLOADS: [&str; 7] =
+    ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"];
+
+/// The pods of a workload.
+#[derive(Debug, Clone)]
+pub(super) struct Pods<'a> {
+    pub(super) object: &'a Arc<Object>,
+    pub(super) labels: BTreeMap<String, String>,
+    /// The ServiceAccount; `None` if nobody says it.
+    pub(super) account: Option<String>,
+}
+
+/// A port on which pods are to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    Number(u16),
+    Name(String),
+}
+
+/// Whether pods have a sidecar.
+pub(super) enum Injection {
+    /// They have.
+    Yes,
+    /// They have none; what says so, in words too.
+    No(Place, &'static str),
+    /// Their Namespace is in no file.
+    Presumed,
+}
+
+/// What a sidecar takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mtls {
+    Disable,
+    Permissive,
+    Strict,
+}
+
+impl<'a> Pods<'a> {
+    /// The pods of an object, if it has any.
+    pub(super) fn of(object: &'a Arc<Object>) -> Option<Self> {
+        let none = at(&object.value, &["spec", "replicas"]).and_then(Value::as_u64) == Some(0);
+        if !WORKLOADS.contains(&object.id.kind.as_str()) || none {
+            return None;
+        }
+        let mut pods = Self { object, labels: BTreeMap::new(), account: None };
+        pods.labels = pairs(pods.template(), &["metadata", "labels"]);
+        let account = word(pods.template(), &["spec", "serviceAccountName"]);
+        pods.account = match account {
+            "" if object.is_told() => None,
+            "" => Some("default".to_owned()),
+            account => Some(account.to_owned()),
+        };
+        Some(pods)
+    }
+
+    fn way(&self) -> &'static [&'static str] {
+        match self.object.id.kind.as_str() {
+            "Pod" => &[],
+            "CronJob" => &["spec", "jobTemplate", "spec", "template"],
+            _ => &["spec", "template"],
+        }
+    }
+
+    fn template(&self) -> &'a Value {
+        at(&self.object.value, self.way()).unwrap_or(&Value::Null)
+    }
+
+    /// A field of the pods.
+    pub(super) fn place(&self, field: &[&str]) -> Option<Place> {
+        (!self.object.is_told()).then(|| Place::new(self.object, self.way()).below(field))
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        &self.object.id.namespace
+    }
+
+    /// The value of a variable of a container, with its place; an empty one if the value is none that is written.
+    pub(super) fn variable(&self, name: &str) -> Option<(Option<String>, Option<Place>)> {
+        for (index, container) in list(self.template(), &["spec", "containers"]).iter().enumerate() {
+            let env = list(container, &["env"]);
+            if let Some(variable) = env.iter().position(|it| word(it, &["name"]) == name) {
+                let value = at(&env[variable], &["value"]).and_then(text);
+                let (index, variable) = (index.to_string(), variable.to_string());
+                let field: &[&str] = &["spec", "containers", &index, "env", &variable];
+                let place = if value.is_some() { [field, &["value"]].concat() } else { field.to_vec() };
+                return Some((value, self.place(&place)));
+            }
+        }
+        None
+    }
+
+    /// Whether variables come from elsewhere, too.
+    pub(super) fn has_more_variables(&self) -> bool {
+        list(self.template(), &["spec", "containers"]).iter().any(|it| it.get("envFrom").is_some())
+    }
+
+    /// The number of a port on which they listen, if it is known; an error if they say their ports, and this is none.
+    pub(super) fn listen(&self, target: &Target) -> Result<Option<u16>, ()> {
+        let containers = list(self.template(), &["spec", "containers"]);
+        let ports: Vec<_> = containers.iter().flat_map(|it| list(it, &["ports"])).collect();
+        let is_meant = |it: &&&Value| match target {
+            Target::Number(number) => self::number(it, &["containerPort"]) == Some(*number),
+            Target::Name(name) => word(it, &["name"]) == name,
+        };
+        match (ports.iter().find(is_meant), target) {
+            (Some(port), _) => Ok(number(port, &["containerPort"])),
+            (None, Target::Number(number)) if ports.is_empty() => Ok(Some(*number)),
+            _ => Err(()),
+        }
+    }
+
+    /// Whether they have a sidecar.
+    pub(super) fn injection(&self, cluster: &Cluster) -> Injection {
+        let template = self.template();
+        if at(template, &["spec", "hostNetwork"]) == Some(&Value::Bool(true))
+            && let Some(place) = self.place(&["spec", "hostNetwork"])
+        {
+            return Injection::No(place, "the pods use the network of their node, and get no sidecar");
+        }
+        let asked = ["labels", "annotations"].iter().find_map(|it| {
+            let field = ["metadata", *it, "sidecar.istio.io/inject"];
+            Some((at(template, &field).and_then(text)?, self.place(&field)))
+        });
+        if let Some((said, Some(place))) = &asked
+            && said == "false"
+        {
+            return Injection::No(place.clone(), "the pods ask for no sidecar");
+        }
+        let Some(namespace) = cluster.get("Namespace", "", self.namespace()) else { return Injection::Presumed };
+        let said = |label: &str| word(&namespace.value, &["metadata", "labels", label]);
+        let place = |label: &str| Place::new(namespace, &["metadata", "labels", label]);
+        match said("istio-injection") {
+            "enabled" => return Injection::Yes,
+            "disabled" => return Injection::No(place("istio-injection"), "the Namespace asks for no sidecars"),
+            _ => {}
+        }
+        if !said("istio.io/rev").is_empty() {
+            return Injection::Yes;
+        }
+        let by_default = cluster.install.value(&["sidecarInjectorWebhook", "enableNamespacesByDefault"]);
+        match asked {
+            // Pods are asked without their namespace from 1.10 on.
+            Some((said, _)) if said == "true" && cluster.istio.minor >= 10 => Injection::Yes,
+            _ if by_default.is_some_and(|it| it.0 == &Value::Bool(true)) => Injection::Yes,
+            _ => Injection::No(
+                Place::new(namespace, &["metadata", "name"]),
+                "no label of the Namespace asks for sidecars",
+            ),
+        }
+    }
+
+    /// What their sidecar takes on a port, and what says so.
+    pub(super) fn mtls(&self, cluster: &Cluster, port: Option<u16>) -> (Mtls, Option<Place>) {
+        let namespaces = [self.namespace(), ROOT_NAMESPACE];
+        let mut general = Vec::new();
+        for namespace in namespaces {
+            for object in cluster.of_kind("PeerAuthentication", namespace) {
+                let selector = pairs(&object.value, &["spec", "selector", "matchLabels"]);
+                if selector.is_empty() {
+                    general.push(object);
+                    continue;
+                }
+                if namespace != self.namespace() || !fits(&self.labels, &selector) {
+                    continue;
+                }
+                let of_port = port.map(|it| it.to_string());
+                let fields: [&[&str]; 2] = [
+                    &["spec", "portLevelMtls", of_port.as_deref().unwrap_or_default(), "mode"],
+                    &["spec", "mtls", "mode"],
+                ];
+                if let Some(found) = fields.iter().find_map(|it| mode(object, it)) {
+                    return found;
+                }
+            }
+        }
+        let found = general.into_iter().find_map(|it| mode(it, &["spec", "mtls", "mode"]));
+        let of_values = || cluster.install.mutual().map(|it| (Mtls::Strict, Some(it)));
+        found.or_else(of_values).unwrap_or((Mtls::Permissive, None))
+    }
+
+    /// Breaks if they do not take mTLS.
+    pub(super) fn take_mtls(&self, cluster: &Cluster, port: Option<u16>) -> Result<Option<Place>, Box<Break>> {
+        let effect = "the server answers in plain text, and the connection is reset";
+        if let Injection::No(place, why) = self.injection(cluster) {
+            return Err(Break::new(HopKind::Pod, &cluster.name, format!("mTLS meets no sidecar: {why}"))
+                .at(place)
+                .effect(effect)
+                .mend("let the pods have a sidecar, and start them anew"));
+        }
+        match self.mtls(cluster, port) {
+            (Mtls::Disable, place) => {
+                Err(Break::new(HopKind::Pod, &cluster.name, "the sidecar of the pods takes no mTLS")
+                    .at(place)
+                    .effect(effect)
+                    .mend("set `mode` to STRICT or PERMISSIVE"))
+            }
+            (_, place) => Ok(place),
+        }
+    }
+}
+
+fn mode(object: &Arc<Object>, field: &[&str]) -> Option<(Mtls, Option<Place>)> {
+    let mode = match word(&object.value, field) {
+        "STRICT" => Mtls::Strict,
+        "PERMISSIVE" => Mtls::Permissive,
+        "DISABLE" => Mtls::Disable,
+        _ => return None,
+    };
+    Some((mode, Some(Place::new(object, field))))
+}

@@ -1,0 +1,147 @@
+//! Trees that somebody else wrote, what is not understood in them, and bad ones.
+
+use std::collections::BTreeMap;
+
+use meshlatch::Mesh;
+use meshlatch::prove::World;
+
+use super::{broken, files, topology, world};
+use crate::support;
+
+const CASE: &str = "tests/golden/cluster_local";
+
+fn case() -> (Mesh, BTreeMap<String, String>) {
+    let folder = support::root().join(CASE);
+    (topology(&folder), support::read_tree(&folder.join("out")))
+}
+
+/// The tree as a file a cluster, with the files that install Istio beside it.
+fn built(tree: &BTreeMap<String, String>, whole: impl Fn(&[serde_yaml::Value]) -> String) -> BTreeMap<String, String> {
+    let mut made = BTreeMap::new();
+    for cluster in ["east", "west"] {
+        let of_cluster = tree.iter().filter(|it| it.0.starts_with(cluster) && it.0.ends_with(".yaml"));
+        let mut objects = Vec::new();
+        for (path, text) in of_cluster.filter(|it| !it.0.ends_with("kustomization.yaml")) {
+            if path.contains("10-istio") {
+                made.insert(path.clone(), text.clone());
+                continue;
+            }
+            for document in serde_yaml::Deserializer::from_str(text) {
+                objects.push(serde::Deserialize::deserialize(document).expect("a golden file is YAML"));
+            }
+        }
+        made.insert(format!("{cluster}.yaml"), whole(&objects));
+    }
+    made
+}
+
+fn proved(mesh: &Mesh, tree: &BTreeMap<String, String>) -> usize {
+    let world = world(mesh, tree);
+    let proof = world.prove();
+    assert_eq!(broken(&proof), Vec::<String>::new());
+    proof.proved.len()
+}
+
+#[test]
+fn a_cluster_may_be_a_file_a_list_or_json() {
+    let (mesh, tree) = case();
+    let calls = proved(&mesh, &tree);
+    let documents = built(&tree, |it| it.iter().map(meshlatch::yaml::to_string).collect::<Vec<_>>().join("---\n"));
+    assert_eq!(proved(&mesh, &documents), calls);
+    let list = |it: &[serde_yaml::Value]| serde_json::json!({"apiVersion": "v1", "kind": "List", "items": it});
+    assert_eq!(proved(&mesh, &built(&tree, |it| meshlatch::yaml::to_string(&list(it)))), calls);
+    assert_eq!(proved(&mesh, &built(&tree, |it| list(it).to_string())), calls);
+    let mut folders = tree;
+    folders.retain(|path, _| !path.ends_with("kustomization.yaml"));
+    assert_eq!(proved(&mesh, &folders), calls);
+}
+
+#[test]
+fn a_place_in_a_list_is_that_of_its_element() {
+    let (mesh, tree) = case();
+    let list = |it: &[serde_yaml::Value]| serde_json::json!({"apiVersion": "v1", "kind": "List", "items": it});
+    let mut tree = built(&tree, |it| meshlatch::yaml::to_string(&list(it)));
+    let east = tree.get_mut("east.yaml").expect("it was made");
+    *east = east.replace("    - cart.shop.svc.cluster.local\n", "");
+    let of_gateway = east.find("kind: Gateway").expect("there is a Gateway");
+    let hosts = of_gateway + east[of_gateway..].find("hosts:").expect("it has hosts");
+    let line = 1 + east[..hosts].matches('\n').count();
+    let world = world(&mesh, &tree);
+    let proof = world.prove();
+    let place = proof.broken[0].1.broken.place.as_ref().expect("a field decides it");
+    assert_eq!((place.file(), place.position().line), ("out/east.yaml", line));
+}
+
+#[test]
+fn objects_without_a_namespace_are_given_one() {
+    let (mesh, mut tree) = case();
+    for text in tree.values_mut() {
+        *text = text.replace("  namespace: shop\n", "");
+    }
+    let world = World::of_tree(&mesh, "out", &files(&tree), "shop").expect("the tree can be read");
+    assert_eq!(broken(&world.prove()), Vec::<String>::new());
+    let world = World::of_tree(&mesh, "out", &files(&tree), "default").expect("the tree can be read");
+    assert_eq!(world.prove().broken.len(), 2);
+}
+
+#[test]
+fn what_is_not_understood_is_named_with_the_calls_on_which_it_may_act() {
+    let (mesh, tree) = case();
+    let odd = |cluster: &str, text: &str| {
+        let mut tree = tree.clone();
+        tree.insert(format!("{cluster}/odd.yaml"), text.to_owned());
+        *tree.get_mut(&format!("{cluster}/kustomization.yaml")).expect("it is there") += "- odd.yaml\n";
+        let world = world(&mesh, &tree);
+        let proof = world.prove();
+        proof.odd.iter().map(|(it, calls)| (it.what.clone(), calls.len())).collect::<Vec<_>>()
+    };
+    let filter = "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: it, namespace: NS}\nspec: {workloadSelector: {labels: {app: APP}}}\n";
+    let filter = |namespace: &str, app: &str| filter.replace("NS", namespace).replace("APP", app);
+    assert_eq!(odd("west", &filter("shop", "web")), [("EnvoyFilter shop/it".to_owned(), 2)]);
+    assert_eq!(odd("east", &filter("shop", "cart")), [("EnvoyFilter shop/it".to_owned(), 1)]);
+    assert_eq!(odd("east", &filter("shop", "other")), [("EnvoyFilter shop/it".to_owned(), 0)]);
+    let all = filter("istio-system", "x").replace("spec: {workloadSelector: {labels: {app: x}}}\n", "");
+    assert_eq!(odd("east", &all), [("EnvoyFilter istio-system/it".to_owned(), 2)]);
+    let plugin = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: it, namespace: shop}\nspec: {selector: {matchLabels: {app: stock}}}\n";
+    assert_eq!(odd("east", plugin), [("WasmPlugin shop/it".to_owned(), 1)]);
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: it, namespace: shop}\nspec: {hosts: [other.shop.global], http: [{fault: {abort: {httpStatus: 500}}, route: [{destination: {host: cart}}]}]}\n";
+    assert_eq!(odd("west", route), [("`fault` of VirtualService shop/it".to_owned(), 2)]);
+    let telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: it, namespace: shop}\n";
+    assert_eq!(odd("west", telemetry), []);
+}
+
+#[test]
+fn a_bad_tree_is_refused_with_the_file_and_the_reason() {
+    let (mesh, tree) = case();
+    let refused = |path: &str, text: &str| {
+        let mut tree = tree.clone();
+        tree.insert(path.to_owned(), text.to_owned());
+        World::of_tree(&mesh, "out", &files(&tree), "default").expect_err("it is refused").to_string()
+    };
+    let path = "west/20-mesh/cart.shop.yaml";
+    let cases = [
+        ("a: [", "out/west/20-mesh/cart.shop.yaml: "),
+        ("a: 1", "has no `kind`"),
+        ("kind: Service\nmetadata: {name: a}", "has no `apiVersion`"),
+        ("apiVersion: v1\nkind: Service", "has no name"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: []", "is no map"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a, name: b}", "duplicate"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}", "stands in"),
+    ];
+    for (text, reason) in cases {
+        let said = refused(path, text);
+        assert!(said.contains(reason), "{said} does not say {reason}");
+    }
+    let patched = format!("{}patches: []\n", tree["west/kustomization.yaml"]);
+    assert!(refused("west/kustomization.yaml", &patched).contains("kustomize build"));
+}
+
+#[test]
+fn a_cluster_of_which_nothing_is_written_is_not_taken_for_well() {
+    let (mesh, mut tree) = case();
+    tree.retain(|path, _| !path.starts_with("east"));
+    let world = world(&mesh, &tree);
+    let proof = world.prove();
+    assert_eq!(world.absent(), ["east"]);
+    assert_eq!((proof.proved.len(), proof.broken.len(), proof.absent.len()), (0, 0, 2));
+}
