@@ -38,7 +38,7 @@ mod tls;
 mod told;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -64,8 +64,8 @@ use read::Written;
 pub struct World {
     /// By name, in the order of the topology.
     clusters: IndexMap<String, Cluster>,
-    /// The clusters behind an address and port of a gateway.
-    gateways: BTreeMap<(String, u16), BTreeSet<String>>,
+    /// The clusters behind an address and port of a gateway, each with whether that is a port of its nodes.
+    gateways: BTreeMap<(String, u16), BTreeMap<String, bool>>,
     /// What is called, by the cluster of the caller.
     calls: IndexMap<String, Vec<Call>>,
     /// Clusters of the topology of which nothing is written.
@@ -190,12 +190,13 @@ impl Proof<'_> {
     }
 }
 
-fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeSet<String>> {
-    let mut gateways: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeMap<String, bool>> {
+    let mut gateways: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (id, name) in mesh.clusters() {
         let Some(gateway) = &mesh.cluster(id).gateway else { continue };
         for address in gateway.all_addresses().filter(|it| **it != Address::Pending) {
-            gateways.entry((address.to_string(), gateway.dial())).or_default().insert(name.to_owned());
+            let at = (address.to_string(), gateway.dial());
+            gateways.entry(at).or_default().insert(name.to_owned(), gateway.node_port.is_some());
         }
     }
     gateways

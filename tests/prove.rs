@@ -10,7 +10,9 @@ use std::path::Path;
 use meshlatch::Mesh;
 use meshlatch::diff::{File, Files};
 use meshlatch::prove::{Call, Proof, World};
+use proptest::prelude::*;
 
+use crate::made::{Line, made};
 use crate::support;
 use defect::Defect;
 
@@ -57,6 +59,20 @@ fn every_call_of_the_example_is_proved() {
     let proof = world.prove();
     assert_eq!(broken(&proof), Vec::<String>::new());
     assert!(!proof.proved.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::with_cases(48) })]
+
+    #[test]
+    fn every_call_of_a_made_mesh_is_proved(made in prop_oneof![made(Line::New, 2), made(Line::Old, 2), made(Line::Mixed, 2)]) {
+        let topology = made.granted().yaml();
+        let mesh = support::compile(&topology);
+        let world = world(&mesh, &support::tree(&mesh));
+        let proof = world.prove();
+        prop_assert_eq!(broken(&proof), Vec::<String>::new(), "{}", topology);
+        prop_assert!(proof.odd.is_empty());
+    }
 }
 
 /// Whether a call is the one that a defect names.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::endpoint::Endpoint;
-use super::gateways::{self, GatewayPods, is_of_kubernetes};
+use super::gateways::{self, GatewayPods, GatewayPort, is_of_kubernetes};
 use super::hop::{Break, HopKind, Passed, Trail};
 use super::object::{Object, Place};
 use super::pod::Pods;
@@ -19,6 +19,8 @@ pub(super) struct Crossing<'a> {
     pub(super) owner: &'a Cluster,
     /// The port to which the caller connects.
     pub(super) dialed: u16,
+    /// Whether that is a port of nodes. Else it is a load balancer's, which leads to a port of the Service.
+    pub(super) of_nodes: bool,
     pub(super) server_name: ServerName,
     /// What says the server name, if it is not the usual one.
     pub(super) said: Option<Place>,
@@ -47,6 +49,9 @@ impl std::fmt::Display for ServerName {
     }
 }
 
+/// The port of gateways for other clusters.
+const PORT: u16 = 15443;
+
 const REFUSED: &str = "connection refused: 503 UF";
 const RESET: &str = "the gateway has no filter chain for the server name, and resets the connection: 503 UF";
 const NOBODY: &str = "the gateway has nobody to pass the connection to, and resets it: 503 UF";
@@ -74,7 +79,9 @@ impl<'a> Crossing<'a> {
         let mut first: Option<Box<Break>> = None;
         for pods in &all {
             let ports = pods.ports.as_deref().unwrap_or_default();
-            let port = ports.iter().find(|it| it.node_port == Some(self.dialed) || it.number == self.dialed);
+            let of_balancer = |it: &&GatewayPort| !self.of_nodes && [self.dialed, PORT].contains(&it.number);
+            let port =
+                ports.iter().find(|it| it.node_port == Some(self.dialed)).or_else(|| ports.iter().find(of_balancer));
             let Some(port) = port else { continue };
             let opened = [Some(port.number), port.target];
             let text = format!("the gateway {} has port {}", pods.name, port.number);
@@ -98,12 +105,14 @@ impl<'a> Crossing<'a> {
             return Err(broken);
         }
         let eastwest = all.iter().find(|it| it.view.is_some()).or(all.first());
-        let why = format!("no Service of a gateway in `{}` has port {}", self.owner.name, self.dialed);
+        let kind = if self.of_nodes { "node port" } else { "port" };
+        let wanted = if self.of_nodes { self.dialed } else { PORT };
+        let why = format!("no Service of a gateway in `{}` has the {kind} {wanted}", self.owner.name);
         Err(self
             .broken(HopKind::Gateway, why)
             .at(eastwest.and_then(|it| it.place.clone()))
             .effect(REFUSED)
-            .mend(format!("give the Service of the gateway the port {}", self.dialed)))
+            .mend(format!("give the Service of the gateway the {kind} {wanted}")))
     }
 
     /// What says that a gateway passes the server name on.
@@ -139,10 +148,14 @@ impl<'a> Crossing<'a> {
         }
         let name = &self.server_name;
         if servers.is_empty() {
-            let broken =
-                self.broken(HopKind::Gateway, format!("no Gateway opens port {} at {}", self.dialed, pods.name));
+            let broken = self.broken(
+                HopKind::Gateway,
+                format!("no Gateway opens port {} at {}", opened[0].unwrap_or(self.dialed), pods.name),
+            );
             let broken = match others.first() {
-                Some((true, _, port)) => broken.at(port.clone()).mend(format!("open port {}", self.dialed)),
+                Some((true, _, port)) => {
+                    broken.at(port.clone()).mend(format!("open port {}", opened[0].unwrap_or(self.dialed)))
+                }
                 Some((false, selector, _)) => broken
                     .at(selector.clone())
                     .mend(format!("select the labels of the gateway's pods: {}", super::value::shown(&pods.labels))),

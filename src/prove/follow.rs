@@ -359,7 +359,7 @@ impl<'a> Walk<'a> {
                 for remote in self.dials(remote, trail)? {
                     for owner in self.owners(&remote)? {
                         self.across(step, &remote, owner, trail)?;
-                        add(trail, Some(owner), Some(remote.shown()));
+                        add(trail, Some(owner.0), Some(remote.shown()));
                     }
                 }
             }
@@ -484,7 +484,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The clusters whose gateway has the address of an endpoint.
-    fn owners(&self, remote: &Remote) -> Result<impl Iterator<Item = &'a str>, Box<Break>> {
+    fn owners(&self, remote: &Remote) -> Result<impl Iterator<Item = (&'a str, bool)>, Box<Break>> {
         let at = remote.shown();
         let owners = self.world.gateways.get(&(remote.address.clone(), remote.port));
         let Some(owners) = owners else {
@@ -501,18 +501,24 @@ impl<'a> Walk<'a> {
             }
             .at(remote.place.clone()));
         };
-        if owners.contains(&self.here().name) {
+        if owners.contains_key(&self.here().name) {
             return Err(self
                 .broken(HopKind::Endpoint, format!("the endpoint is {at}, which is the own gateway"))
                 .at(remote.place.clone())
                 .effect("the call comes back to the own cluster, whose gateway does not let it in: 503 UF")
                 .mend("write the address of the gateway of a cluster that runs the service"));
         }
-        Ok(owners.iter().map(String::as_str))
+        Ok(owners.iter().map(|(owner, of_nodes)| (owner.as_str(), *of_nodes)))
     }
 
     /// Through the gateway of another cluster.
-    fn across(&self, step: &Step<'_>, remote: &Remote, owner: &str, trail: &mut Trail) -> Result<(), Box<Break>> {
+    fn across(
+        &self,
+        step: &Step<'_>,
+        remote: &Remote,
+        (owner, of_nodes): (&str, bool),
+        trail: &mut Trail,
+    ) -> Result<(), Box<Break>> {
         let Step { speech, expected, .. } = step;
         let here = self.here();
         let place = remote.place.clone();
@@ -544,7 +550,8 @@ impl<'a> Walk<'a> {
         let Some(there) = self.world.clusters.get(owner) else {
             return Err(Break::new(HopKind::Gateway, owner, "nothing is written for the cluster"));
         };
-        let crossing = Crossing { owner: there, dialed: remote.port, server_name, said: asked.map(|it| it.1) };
+        let crossing =
+            Crossing { owner: there, dialed: remote.port, of_nodes, server_name, said: asked.map(|it| it.1) };
         for (pods, port) in crossing.pass(trail)? {
             self.are_meant(there, &pods)?;
             pass(trail, there, &pods);

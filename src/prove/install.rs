@@ -48,6 +48,11 @@ impl Install {
         install
     }
 
+    /// Whether charts install it that need no values, so that a gateway may be there of which no file tells.
+    pub(super) fn is_of_charts(&self) -> bool {
+        self.mesh.iter().any(|it| it.object().id.kind.is_empty()) && self.multi_cluster().is_none()
+    }
+
     /// Whether there are no files that install Istio.
     pub(super) fn is_missing(&self) -> bool {
         self.mesh.is_empty()
@@ -243,7 +248,7 @@ fn of_old_chart(file: &Arc<Object>, istio: Release) -> GatewayPods {
 }
 
 /// The ports of the ingress gateway if none are said; from 1.9 on it has none for other clusters.
-fn default_ports(istio: Release) -> Vec<GatewayPort> {
+pub(super) fn default_ports(istio: Release) -> Vec<GatewayPort> {
     let all: &[u16] = if istio.minor < 9 { &[80, 443, 15443] } else { &[80, 443] };
     all.iter().map(|it| GatewayPort { number: *it, target: None, node_port: None }).collect()
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde_yaml::Value;
 
 use super::cluster::Cluster;
-use super::gateways::GatewayPods;
+use super::gateways::{self, GatewayPods};
+use super::install::default_ports;
 use super::object::Object;
 use super::service::CLUSTER_DOMAIN;
-use crate::topology::{ClusterId, Service, TargetPort, Topology, Workload};
+use super::value::fits;
+use crate::topology::{ClusterId, INGRESS_GATEWAY, Service, TargetPort, Topology, Workload};
 
 /// Adds to a cluster what is not written in it, unless it is.
 pub(super) fn tell(topology: &Topology, here: ClusterId, cluster: &mut Cluster) {
@@ -31,22 +33,22 @@ pub(super) fn tell(topology: &Topology, here: ClusterId, cluster: &mut Cluster) 
         }
     }
     let gateway = &topology.cluster(here).ingress_gateway;
-    if !gateway.installed {
-        cluster.install.gateways.push(GatewayPods {
-            name: "the ingress gateway of somebody else".to_owned(),
-            namespace: gateway.namespace.clone(),
-            labels: gateway
-                .selector
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect::<BTreeMap<_, _>>(),
-            ports: None,
-            view: None,
-            passes_names: true,
-            account: gateway.service_account.clone(),
-            place: None,
-        });
+    let labels: BTreeMap<_, _> = gateway.selector.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let is_written = gateways::all(cluster).iter().any(|it| fits(&it.labels, &labels));
+    if is_written || gateway.installed && !cluster.install.is_of_charts() {
+        return;
     }
+    let of_chart = gateway.installed.then(|| INGRESS_GATEWAY.to_owned());
+    cluster.install.gateways.push(GatewayPods {
+        name: of_chart.clone().unwrap_or_else(|| "the ingress gateway of somebody else".to_owned()),
+        namespace: gateway.namespace.clone(),
+        labels,
+        ports: gateway.installed.then(|| default_ports(cluster.istio)),
+        view: None,
+        passes_names: true,
+        account: gateway.service_account.clone().or(of_chart),
+        place: None,
+    });
 }
 
 fn pods(service: &Service) -> Value {

@@ -67,7 +67,7 @@ impl Defect {
                 let (cluster, inner) = path.split_once('/').expect("a file is of a cluster");
                 let list =
                     tree.get_mut(&format!("{cluster}/kustomization.yaml")).expect("a cluster has a kustomization");
-                *list += &format!("- {inner}\n");
+                *list = format!("{list}- {inner}\n");
             }
             tree.insert(path.to_owned(), text);
         }
