@@ -38,6 +38,9 @@ pub(super) fn workload_entries<'a>(
     let ports: Vec<&Port> = ports.iter().map(|index| &service.ports[*index]).collect();
     // The target port of one may be called like another port.
     let names: IndexSet<&str> = ports.iter().flat_map(|port| keys(port)).collect();
+    // A Service with pods drops an endpoint that does not have the name of its target port, though istiod puts
+    // the gateway's own port in its place.
+    let targets: Vec<&str> = ports.iter().filter(|_| service.runs_in(here)).filter_map(|it| target(it)).collect();
     let far = far::endpoints(topology, here, callee);
     far.into_iter()
         .map(|it| {
@@ -54,7 +57,7 @@ pub(super) fn workload_entries<'a>(
                 namespace: &service.namespace,
                 ports: names
                     .iter()
-                    .filter(|_| it.address.is_some())
+                    .filter(|name| it.address.is_some() || targets.contains(name))
                     .map(|name| EndpointPort { name, number: it.port })
                     .collect(),
                 address: it.address,
@@ -71,9 +74,14 @@ pub(super) fn workload_entries<'a>(
 /// The keys under which an endpoint names a port: its name, and that of the target port, if it has
 /// one. A Service with named target ports looks for those.
 fn keys(port: &Port) -> impl Iterator<Item = &str> {
-    let target = match &port.target {
-        TargetPort::Name(name) if *name != port.name => Some(name.as_str()),
-        _ => None,
-    };
+    let target = target(port).filter(|it| *it != port.name);
     std::iter::once(port.name.as_str()).chain(target)
+}
+
+/// The name of a target port, if it has one.
+fn target(port: &Port) -> Option<&str> {
+    match &port.target {
+        TargetPort::Name(name) => Some(name),
+        TargetPort::Number(_) => None,
+    }
 }
