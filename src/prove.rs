@@ -30,7 +30,10 @@ mod json;
 mod name;
 mod object;
 mod odd;
+mod origin;
+mod path;
 mod pod;
+mod reach;
 mod read;
 mod route;
 mod service;
@@ -45,12 +48,12 @@ use rayon::prelude::*;
 
 pub use asked::Unknown;
 pub use call::{Call, Caller};
-pub use follow::{Path, Stopped, Way};
 pub use hop::{Break, Hop, HopKind};
 pub use human::{Detail, human, traced};
 pub use json::json;
 pub use object::{Id, Object, Place, Position};
 pub use odd::Odd;
+pub use path::{Path, Stopped, Way};
 
 use crate::Mesh;
 use crate::bundle::Bundle;

@@ -12,6 +12,7 @@ mod input;
 mod inventory;
 mod lock;
 mod migrate;
+mod prove;
 mod rollout;
 mod tree;
 mod why;

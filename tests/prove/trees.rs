@@ -145,3 +145,26 @@ fn a_cluster_of_which_nothing_is_written_is_not_taken_for_well() {
     assert_eq!(world.absent(), ["east"]);
     assert_eq!((proof.proved.len(), proof.broken.len(), proof.absent.len()), (0, 0, 2));
 }
+
+/// A Service drops an endpoint that does not name its target port; of a gateway that istiod looks up, too.
+#[test]
+fn an_endpoint_beside_pods_has_the_name_of_the_target_port() {
+    let topology = r#"version: 1
+mesh: {suffix: mesh.internal, gatewayAddresses: istio-remote, names: cluster-local}
+clusters: {c0: {istio: "1.29.5", gateway: 198.51.100.1}, c1: {istio: "1.28.10", gateway: 198.51.100.2}}
+services:
+  cart:
+    clusters: [c0, c1]
+    ports: {http: {port: 80, targetPort: web}}
+    calls: cart
+    workload: {image: example.com/cart, container: {ports: [{name: web, containerPort: 8080}]}}
+    balance: {weights: {c0: 50, c1: 50}}
+"#;
+    let mesh = support::compile(topology);
+    let mut tree = support::tree(&mesh);
+    assert_eq!(proved(&mesh, &tree), 2);
+    let file = tree.get_mut("c0/20-mesh/cart.default.yaml").expect("it is written");
+    *file = file.replace("    web: 15443\n", "    other: 15443\n");
+    let world = world(&mesh, &tree);
+    assert_eq!(broken(&world.prove()).len(), 1);
+}

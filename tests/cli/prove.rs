@@ -1,0 +1,66 @@
+//! `prove` and `trace` as a user meets them: exit codes, what is printed, and trees that are not there.
+
+use super::{Folder, TWO};
+
+const ENTRY: &str = "out/east/20-mesh/cart.default.yaml";
+
+fn compiled() -> Folder {
+    let folder = Folder::new(TWO);
+    folder.compile();
+    folder
+}
+
+#[test]
+fn a_good_tree_is_proved() {
+    let folder = compiled();
+    let run = folder.run(&["prove"]);
+    run.says(0, &[]);
+    assert!(run.stdout.starts_with("ok      `web` in `east` calls `cart`"), "{}", run.stdout);
+    assert!(run.stdout.contains("\n1 call proved, 0 broken"), "{}", run.stdout);
+    let quiet = folder.run(&["prove", "-q", "out", "--calls", "topology.yaml"]);
+    assert!(quiet.code == Some(0) && quiet.stdout.starts_with("1 call proved"), "{}", quiet.stdout);
+    let all = folder.run(&["prove", "-v"]);
+    assert!(all.stdout.contains(&format!("  {ENTRY}:")), "{}", all.stdout);
+}
+
+#[test]
+fn a_broken_call_is_told_and_ends_with_1() {
+    let folder = compiled();
+    folder.write(ENTRY, &folder.read(ENTRY).replace("203.0.113.20", "203.0.113.21"));
+    let run = folder.run(&["prove"]);
+    assert_eq!(run.code, Some(1));
+    for word in ["error[endpoint]: the endpoint is 203.0.113.21:15443", ENTRY, "0 calls proved, 1 broken"] {
+        assert!(run.stdout.contains(word), "no `{word}` in\n{}", run.stdout);
+    }
+    assert!(!run.stdout.contains('\u{1b}'), "no color in a pipe");
+    let json = folder.run(&["prove", "--format", "json"]);
+    let read: serde_json::Value = serde_json::from_str(&json.stdout).expect("it is JSON");
+    assert_eq!((json.code, &read["broken"][0]["break"]["hop"]), (Some(1), &"endpoint".into()));
+    let trace = folder.run(&["trace", "web", "--cluster", "east", "--to", "cart"]);
+    assert_eq!(trace.code, Some(1));
+    assert!(trace.stdout.contains("error[endpoint]"), "{}", trace.stdout);
+}
+
+#[test]
+fn a_call_is_traced_hop_by_hop() {
+    let folder = compiled();
+    for to in ["cart", "cart:7070", "cart.default.global:7070"] {
+        let run = folder.run(&["trace", "web", "--cluster", "east", "--to", to]);
+        run.says(0, &[]);
+        assert!(run.stdout.contains("203.0.113.20:15443 is the gateway of `west`"), "{to}: {}", run.stdout);
+    }
+    folder.run(&["trace", "wep", "--cluster", "east", "--to", "cart"]).says(2, &["runs no service `wep`", "`web`"]);
+    folder.run(&["trace", "web", "--cluster", "est", "--to", "cart"]).says(2, &["no cluster `est`", "`east`"]);
+}
+
+#[test]
+fn a_tree_that_cannot_be_read_ends_with_2() {
+    let folder = Folder::new(TWO);
+    folder.run(&["prove"]).says(2, &["cannot read out", "meshlatch compile"]);
+    folder.compile();
+    folder.run(&["prove", "out/east"]).says(2, &["no folder and no file of a cluster"]);
+    folder.write(ENTRY, "kind: [");
+    folder.run(&["prove"]).says(2, &["the tree cannot be read", ENTRY]);
+    folder.write("topology.yaml", "version: 1\nclusters: {east: {istio: nonsense}}\n");
+    folder.run(&["prove"]).says(1, &["error"]);
+}
