@@ -45,7 +45,8 @@ fn every_call_of_every_golden_case_is_proved() {
         assert_eq!(broken(&proof), Vec::<String>::new(), "{name}");
         assert!(proof.absent.is_empty() || name == "pending", "{name}: {:?}", proof.absent);
         assert!(proof.proved.iter().all(|it| it.1.latent.is_empty()), "{name}");
-        assert!(proof.odd.is_empty(), "{name}: {:?}", proof.odd);
+        let odd: Vec<_> = proof.odd.iter().filter(|it| !it.1.is_empty()).map(|it| &it.0.what).collect();
+        assert!(odd.is_empty(), "{name}: {odd:?}");
         calls += proof.proved.len();
     }
     assert!(calls > 200, "{calls}");
@@ -71,7 +72,7 @@ proptest! {
         let world = world(&mesh, &support::tree(&mesh));
         let proof = world.prove();
         prop_assert_eq!(broken(&proof), Vec::<String>::new(), "{}", topology);
-        prop_assert!(proof.odd.is_empty());
+        prop_assert!(proof.odd.iter().all(|it| it.1.is_empty()), "{}", topology);
     }
 }
 

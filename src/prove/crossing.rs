@@ -10,7 +10,8 @@ use super::hop::{Break, HopKind, Passed, Trail};
 use super::object::{Object, Place};
 use super::pod::Pods;
 use super::route::{rules, subset, subsets};
-use super::service::{CLUSTER_DOMAIN, Lookup, Viewer, covers};
+use super::service::{CLUSTER_DOMAIN, Known, Lookup, Viewer, covers};
+use super::tls::{Speech, Spoken};
 use super::value::{fits, list, number, pairs, word, words};
 use crate::topology::NETWORK_LABEL;
 
@@ -301,6 +302,7 @@ impl<'a> Crossing<'a> {
                     .mend(format!("add the subset in `{}`, too; there are {has}", owner.name)));
             }
         };
+        self.is_mutual(&viewer, &known)?;
         let all = known.endpoints(&viewer, &port)?;
         let nobody = |why: String| self.broken(HopKind::Owner, why).effect(NOBODY);
         let network = owner.install.network();
@@ -331,6 +333,20 @@ impl<'a> Crossing<'a> {
         let text = format!("{} leads to {}", known.object, Endpoint::Pods(pods[0].0.clone(), None));
         trail.holds(HopKind::Owner, &owner.name, &known.object.id.name, text, known.place(field));
         Ok(pods)
+    }
+
+    /// Breaks if a rule says that the gateway speaks anything but mTLS to the pods: then it knows no endpoint.
+    fn is_mutual(&self, viewer: &Viewer<'a>, known: &Known<'a>) -> Result<(), Box<Break>> {
+        let subset = Some(self.server_name.subset.as_str()).filter(|it| !it.is_empty());
+        let speech = Speech { viewer, known, port: self.server_name.port, subset, has_sidecar: true };
+        match speech.of_rules() {
+            Some(Spoken::Simple(_, place) | Spoken::Plain(_, Some(place))) => Err(self
+                .broken(HopKind::Owner, "a DestinationRule that the gateway sees asks for another TLS than mTLS")
+                .at(place)
+                .effect(NOBODY)
+                .mend("take ISTIO_MUTUAL, or leave `tls` out")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::World;
 use super::cluster::Cluster;
 use super::hop::Passed;
 use super::object::{Object, Place};
+use super::pod::Pods;
 use super::value::{at, fits, keys, list, pairs, word};
 use crate::topology::ROOT_NAMESPACE;
 
@@ -77,7 +78,16 @@ const FIELDS: [(&str, &[&str], &[&str]); 7] = [
 impl World {
     /// Everything that is not understood.
     pub(super) fn odd(&self) -> impl Iterator<Item = Odd> {
-        self.clusters.values().flat_map(|cluster| cluster.objects().flat_map(|it| of(cluster, it)))
+        self.clusters.values().flat_map(|cluster| {
+            let of_mesh = cluster.install.mesh(&["discoverySelectors"]).map(|(_, place)| Odd {
+                cluster: cluster.name.clone(),
+                what: "`discoverySelectors` of the mesh".to_owned(),
+                place,
+                namespace: None,
+                selector: BTreeMap::new(),
+            });
+            of_mesh.into_iter().chain(cluster.objects().flat_map(|it| of(cluster, it)))
+        })
     }
 }
 
@@ -97,6 +107,16 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
     if kind == "NetworkPolicy" {
         let selector = pairs(&object.value, &["spec", "podSelector", "matchLabels"]);
         return vec![Odd { selector, ..odd(object.to_string(), Place::new(object, &["kind"])) }];
+    }
+    if let Some(pods) = Pods::of(object) {
+        let fields = pods.oddities().into_iter();
+        let selector = &pods.labels;
+        let odd = |(field, place)| Odd {
+            namespace: Some(object.id.namespace.clone()),
+            selector: selector.clone(),
+            ..odd(format!("`{field}` of {object}"), place)
+        };
+        return fields.map(odd).collect();
     }
     if !GROUPS.contains(&group) {
         return Vec::new();

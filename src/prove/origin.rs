@@ -38,6 +38,9 @@ impl<'a> Origin<'a> {
             }
             _ => true,
         };
+        if pods.is_none() {
+            trail.trusts(format!("the pods of {} in `{}`, which no file brings", call.caller, cluster.name));
+        }
         let labels = pods.as_ref().map_or_else(|| call.selector.clone(), |it| it.labels.clone());
         trail.passed.push(Passed {
             cluster: cluster.name.clone(),

@@ -8,7 +8,7 @@ use serde_yaml::Value;
 use super::cluster::Cluster;
 use super::hop::{Break, HopKind};
 use super::object::{Object, Place};
-use super::value::{at, fits, list, number, pairs, text, word};
+use super::value::{at, fits, keys, list, number, pairs, text, word};
 use crate::topology::ROOT_NAMESPACE;
 
 /// Kinds that have pods.
@@ -101,6 +101,22 @@ impl<'a> Pods<'a> {
             }
         }
         None
+    }
+
+    /// What is said of their traffic or their names and is not understood.
+    pub(super) fn oddities(&self) -> Vec<(String, Place)> {
+        let template = self.template();
+        let annotations = keys(template, &["metadata", "annotations"]);
+        let annotations = annotations.filter(|it| it.starts_with("traffic.sidecar.istio.io/"));
+        let mut found: Vec<_> =
+            annotations.filter_map(|it| Some((it.to_owned(), self.place(&["metadata", "annotations", it])?))).collect();
+        let is_usual = |field: &str| field == "dnsPolicy" && word(template, &["spec", field]) == "ClusterFirst";
+        for field in ["dnsPolicy", "dnsConfig", "hostAliases"] {
+            if at(template, &["spec", field]).is_some() && !is_usual(field) {
+                found.extend(self.place(&["spec", field]).map(|it| (field.to_owned(), it)));
+            }
+        }
+        found
     }
 
     /// Whether variables come from elsewhere, too.

@@ -254,6 +254,16 @@ fn pass(trail: &mut Trail, cluster: &Cluster, pods: &Pods<'_>) {
     if pods.object.is_told() {
         trail.trusts(format!("pods with {} in `{}`, which somebody else deploys", shown(&pods.labels), cluster.name));
     }
+    let account = pods.account.as_deref().filter(|it| *it != "default" && !pods.object.is_told());
+    if let Some(account) = account
+        && cluster.get("ServiceAccount", pods.namespace(), account).is_none()
+    {
+        trail.trusts(format!(
+            "the ServiceAccount {}/{account} of `{}`, which no file brings",
+            pods.namespace(),
+            cluster.name
+        ));
+    }
     trail.passed.push(Passed {
         cluster: cluster.name.clone(),
         namespace: pods.namespace().to_owned(),

@@ -69,7 +69,7 @@ impl Speech<'_> {
     }
 
     /// What a DestinationRule says.
-    fn of_rules(&self) -> Option<Spoken> {
+    pub(super) fn of_rules(&self) -> Option<Spoken> {
         let rules = rules(self.viewer, self.known);
         let of_subset = self.subset.and_then(|name| subset(&rules, name)).map(|(value, place)| {
             (value.get("trafficPolicy").unwrap_or(&Value::Null), place.below(&["trafficPolicy"]))

@@ -168,3 +168,43 @@ services:
     let world = world(&mesh, &tree);
     assert_eq!(broken(&world.prove()).len(), 1);
 }
+
+/// What a proof takes on trust is said, and is not taken for written.
+#[test]
+fn what_no_file_says_is_told() {
+    let (mesh, tree) = case();
+    let trusts = |without: &str| {
+        let mut tree = tree.clone();
+        for text in tree.values_mut() {
+            let kept: Vec<_> = text.split("---\n").filter(|it| !it.contains(without)).collect();
+            *text = kept.join("---\n");
+        }
+        let world = world(&mesh, &tree);
+        let proof = world.prove();
+        let cart = proof.proved.iter().find(|it| it.0.callee == "cart").expect("it is proved");
+        cart.1.trusts.join(", ")
+    };
+    assert_eq!(trusts("nothing of it"), "");
+    assert!(trusts("kind: ServiceAccount\nmetadata:\n  name: cart").contains("the ServiceAccount shop/cart of `east`"));
+    assert!(
+        trusts("kind: Namespace\nmetadata:\n  labels:\n    istio-injection")
+            .contains("sidecars in the namespace `shop`")
+    );
+    assert!(
+        trusts("name: web\n  namespace: shop\nspec:\n  selector:\n    matchLabels")
+            .contains("the pods of `web` in `west`")
+    );
+}
+
+/// Pods that keep their traffic from the sidecar, or find names in another way.
+#[test]
+fn what_pods_say_of_their_own_traffic_is_not_understood() {
+    let (mesh, mut tree) = case();
+    let web = tree.get_mut("west/40-apps/web.shop.yaml").expect("it is written");
+    let annotations = "      annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: \"7070\"}\n      labels:\n        app: web\n    spec:\n      dnsPolicy: Default\n";
+    *web = web.replace("      labels:\n        app: web\n    spec:\n", annotations);
+    let world = world(&mesh, &tree);
+    let odd: Vec<_> = world.prove().odd.into_iter().map(|(it, calls)| (it.what, calls.len())).collect();
+    let named = |field: &str| (format!("`{field}` of Deployment shop/web"), 2);
+    assert_eq!(odd, [named("traffic.sidecar.istio.io/excludeOutboundPorts"), named("dnsPolicy")]);
+}
