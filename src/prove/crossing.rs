@@ -10,10 +10,10 @@ use super::hop::{Break, HopKind, Passed, Trail};
 use super::object::{Object, Place};
 use super::pod::Pods;
 use super::route::{rules, subset, subsets};
-use super::service::{CLUSTER_DOMAIN, Known, Lookup, Viewer, covers};
+use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer, covers};
 use super::tls::{Speech, Spoken};
 use super::value::{fits, list, number, pairs, word, words};
-use crate::topology::NETWORK_LABEL;
+use crate::topology::{Family, NETWORK_LABEL, Protocol};
 
 /// A connection as it reaches a gateway.
 pub(super) struct Crossing<'a> {
@@ -23,6 +23,8 @@ pub(super) struct Crossing<'a> {
     /// Whether that is a port of nodes. Else it is a load balancer's, which leads to a port of the Service.
     pub(super) of_nodes: bool,
     pub(super) server_name: ServerName,
+    /// What the caller speaks, if it is known.
+    pub(super) spoken: Option<Protocol>,
     /// What says the server name, if it is not the usual one.
     pub(super) said: Option<Place>,
 }
@@ -274,11 +276,12 @@ impl<'a> Crossing<'a> {
                 .effect(NOBODY)
                 .mend("set `location` to MESH_INTERNAL"));
         }
-        let Some(port) = known.ports().into_iter().find(|it| it.number == name.port) else {
+        let is_stream = |it: &KnownPort| it.protocol != Some(Protocol::Udp);
+        let Some(port) = known.ports().into_iter().find(|it| it.number == name.port && is_stream(it)) else {
             return Err(self.blamed(
                 self.broken(
                     HopKind::Chain,
-                    format!("{} has no port {}, so no chain is for `{name}`", known.object, name.port),
+                    format!("{} has no port {} of TCP, so no chain is for `{name}`", known.object, name.port),
                 )
                 .at(known.place(&["spec", "ports"]))
                 .effect(RESET)
@@ -303,6 +306,14 @@ impl<'a> Crossing<'a> {
             }
         };
         self.is_mutual(&viewer, &known)?;
+        let family = |it: Option<Protocol>| it.map(Protocol::family);
+        if family(port.protocol) == Some(Family::Http) && family(self.spoken).is_some_and(|it| it != Family::Http) {
+            return Err(self
+                .broken(HopKind::Owner, format!("{} says HTTP, and that is not what is spoken", known.object))
+                .at(port.place)
+                .effect("the sidecar of the pods finds no HTTP in it, and ends the connection")
+                .mend(format!("say {}", self.spoken.map_or("", Protocol::istio))));
+        }
         let all = known.endpoints(&viewer, &port)?;
         let nobody = |why: String| self.broken(HopKind::Owner, why).effect(NOBODY);
         let network = owner.install.network();

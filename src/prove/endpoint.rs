@@ -115,6 +115,14 @@ impl<'a> Known<'a> {
             Target::Name(_) => number(value, &["ports", &port.name]).unwrap_or(port.number),
             Target::Number(target) => number(value, &["ports", &port.name]).unwrap_or(*target),
         };
+        let address = word(value, &["address"]);
+        // Nobody looks up a name for a Service, nor for an entry that asks for none.
+        let is_looked_up = word(&self.object.value, &["spec", "resolution"]).starts_with("DNS");
+        // Before 1.8 a sidecar sees no endpoint of a network.
+        let is_visible = viewer.cluster.istio.minor >= 8 || word(value, &["network"]).is_empty();
+        if is_name(address) && !is_looked_up || !is_visible {
+            return None;
+        }
         let mut labels = pairs(value, &["labels"]);
         let network = word(value, &["network"]).to_owned();
         if !network.is_empty() {
@@ -125,7 +133,7 @@ impl<'a> Known<'a> {
         let identity = format!("spiffe://{domain}/ns/{}/sa/{account}", self.namespace());
         let said = labels.get(TLS_MODE).map(String::as_str);
         Some(Endpoint::Address(Remote {
-            address: word(value, &["address"]).to_owned(),
+            address: address.to_owned(),
             port: number,
             takes_mtls: said.map_or(!account.is_empty(), |it| it == "istio"),
             account: (!account.is_empty()).then(|| (identity, place.below(&["serviceAccount"]))),
@@ -164,6 +172,7 @@ impl<'a> Known<'a> {
         trail: &mut Trail,
     ) -> Result<Vec<Endpoint<'a>>, Box<Break>> {
         let cluster = viewer.cluster;
+        self.has_resolution(&cluster.name)?;
         let all = self.endpoints(viewer, port)?;
         let none = |why: String| {
             Break::new(HopKind::Endpoint, &cluster.name, why)
@@ -200,6 +209,33 @@ impl<'a> Known<'a> {
         Ok(left)
     }
 
+    /// Breaks if calls of a host of the mesh go to its own address, or its endpoints are none that it can have.
+    fn has_resolution(&self, cluster: &str) -> Result<(), Box<Break>> {
+        if self.is_service() || self.is_external() {
+            return Ok(());
+        }
+        let broken = |why: String| Break::new(HopKind::Endpoint, cluster, why);
+        let field = ["spec", "resolution"];
+        let place = if at(&self.object.value, &field).is_some() { self.place(&field) } else { self.place(&["spec"]) };
+        if ["", "NONE"].contains(&word(&self.object.value, &field)) {
+            return Err(broken(format!("calls of `{}` go to its own address, for its resolution is NONE", self.host))
+                .at(place)
+                .effect("nobody is at a virtual address: timeout, or connection refused")
+                .mend("say STATIC, or DNS if an endpoint is a name"));
+        }
+        let named =
+            list(&self.object.value, &["spec", "endpoints"]).iter().position(|it| is_name(word(it, &["address"])));
+        match named {
+            Some(index) if word(&self.object.value, &field) == "STATIC" => {
+                Err(broken("the address of an endpoint is a name, and the resolution STATIC".to_owned())
+                    .at(self.place(&["spec", "endpoints", &index.to_string(), "address"]))
+                    .effect("the API server refuses the object")
+                    .mend("set `resolution` to DNS"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Says what selects nobody.
     pub(super) fn nobody(&self, broken: Box<Break>) -> Box<Break> {
         let path: &[&str] =
@@ -227,6 +263,11 @@ impl<'a> Known<'a> {
         let names = words(&self.object.value, &["spec", "subjectAltNames"]).enumerate();
         names.map(|(index, it)| (it.to_owned(), self.place(&["spec", "subjectAltNames", &index.to_string()]))).collect()
     }
+}
+
+/// Whether an address is a name that somebody must look up.
+fn is_name(address: &str) -> bool {
+    !address.is_empty() && address.parse::<IpAddr>().is_err()
 }
 
 fn counted(endpoints: &[Endpoint<'_>]) -> String {

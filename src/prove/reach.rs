@@ -206,8 +206,14 @@ impl<'a> Walk<'a> {
         let Some(there) = self.world.clusters.get(owner) else {
             return Err(Break::new(HopKind::Gateway, owner, "nothing is written for the cluster"));
         };
-        let crossing =
-            Crossing { owner: there, dialed: remote.port, of_nodes, server_name, said: asked.map(|it| it.1) };
+        let crossing = Crossing {
+            owner: there,
+            dialed: remote.port,
+            of_nodes,
+            server_name,
+            spoken: self.call.spoken,
+            said: asked.map(|it| it.1),
+        };
         for (pods, port) in crossing.pass(trail)? {
             self.are_meant(there, &pods)?;
             pass(trail, there, &pods);

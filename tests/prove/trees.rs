@@ -208,3 +208,32 @@ fn what_pods_say_of_their_own_traffic_is_not_understood() {
     let named = |field: &str| (format!("`{field}` of Deployment shop/web"), 2);
     assert_eq!(odd, [named("traffic.sidecar.istio.io/excludeOutboundPorts"), named("dnsPolicy")]);
 }
+
+/// Further ways to break the tree, each with the hop at which that shows.
+#[test]
+fn what_was_not_run_on_a_cluster_is_found_as_the_sources_of_istio_say() {
+    let (mesh, tree) = case();
+    let entry = "west/20-mesh/stock.shop.yaml";
+    let cases = [
+        (entry, "resolution: STATIC", "resolution: NONE", "endpoint"),
+        (entry, "address: 34.70.9.157", "address: east.example.com", "endpoint"),
+        ("west/20-mesh/cart.shop.yaml", "address: 34.70.9.157", "address: east.example.com", "endpoint"),
+        (entry, "240.0.38.22", "224.0.0.5", "address"),
+        ("east/00-namespaces/shop.yaml", "istio-injection: enabled", "istio-injection: disabled", "pod"),
+        ("west/00-namespaces/shop.yaml", "istio-injection: enabled", "team: shop", "name"),
+        ("east/20-mesh/peer-authentication.yaml", "mode: STRICT", "mode: DISABLE", "pod"),
+        ("east/20-mesh/stock.shop.yaml", "protocol: TCP", "protocol: UDP", "chain"),
+        ("east/20-mesh/stock.shop.yaml", "protocol: TCP", "protocol: HTTP", "owner"),
+        ("west/20-mesh/sidecar-shop.yaml", "\"./*\"", "\"other/*\"", "scope"),
+    ];
+    for (path, from, to, hop) in cases {
+        let mut tree = tree.clone();
+        let text = tree.get_mut(path).expect("it is written");
+        assert!(text.contains(from), "{path} does not say {from}");
+        *text = text.replace(from, to);
+        let world = world(&mesh, &tree);
+        let proof = world.prove();
+        let hops: Vec<_> = proof.broken.iter().map(|it| it.1.broken.kind.name()).collect();
+        assert!(hops.contains(&hop), "{path} with {to}: {hops:?}");
+    }
+}
