@@ -28,7 +28,7 @@ pub(crate) struct Cluster {
     hosts: BTreeMap<(&'static str, String), BTreeSet<Id>>,
     /// Pods and endpoints by their namespace and a label.
     labelled: BTreeMap<(String, String, String), BTreeSet<Id>>,
-    /// Objects `ServiceEntry` by an address.
+    /// Objects `ServiceEntry` and `Service` by an address.
     addresses: BTreeMap<String, BTreeSet<Id>>,
     /// What brings gateways.
     gateways: BTreeSet<Id>,
@@ -128,7 +128,11 @@ impl Cluster {
 
     /// The object of this name, of the group of Istio or of Kubernetes itself.
     pub(super) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Arc<Object>> {
-        self.of_kind(kind, namespace).find(|it| it.id.name == name)
+        let first =
+            Id { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned(), group: String::new() };
+        // Its group sorts last.
+        let (id, object) = self.objects.range(&first..).next()?;
+        ((&id.kind, &id.namespace, &id.name) == (&first.kind, &first.namespace, &first.name)).then_some(object)
     }
 
     /// Objects of a kind in a namespace.
@@ -164,9 +168,10 @@ impl Cluster {
         ids.filter_map(|id| self.objects.get(id)).collect()
     }
 
-    /// The objects `ServiceEntry` that have an address.
-    pub(super) fn with_address(&self, address: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.addresses.get(address).into_iter().flatten().filter_map(|id| self.objects.get(id))
+    /// The objects of a kind that have an address.
+    pub(super) fn with_address<'a>(&'a self, kind: &'a str, address: &str) -> impl Iterator<Item = &'a Arc<Object>> {
+        let ids = self.addresses.get(address).into_iter().flatten();
+        ids.filter(move |id| id.kind == kind).filter_map(|id| self.objects.get(id))
     }
 
     /// Workloads, by the labels of their pods, and endpoints that a selector names.
@@ -220,8 +225,9 @@ fn labels(object: &Object) -> BTreeMap<String, String> {
 }
 
 fn addresses(object: &Object) -> Vec<&str> {
-    if object.id.kind != "ServiceEntry" || at(&object.value, &["spec", "addresses"]).is_none() {
-        return Vec::new();
+    match object.id.kind.as_str() {
+        "ServiceEntry" => words(&object.value, &["spec", "addresses"]).collect(),
+        "Service" => at(&object.value, &["spec", "clusterIP"]).and_then(Value::as_str).into_iter().collect(),
+        _ => Vec::new(),
     }
-    words(&object.value, &["spec", "addresses"]).collect()
 }

@@ -41,7 +41,7 @@ pub(super) fn answers(cluster: &Cluster, name: &str, known: &Known<'_>) -> Resul
         return Err(broken(why).at(place).mend("let it lead to the server that knows the names"));
     };
     let line = |it: &str| it.split_whitespace().skip(1).any(|word| word == name);
-    let lists_it = texts(config).any(|it| it.lines().any(line));
+    let lists_it = texts(config).any(|it| it.contains(name) && it.lines().any(line));
     if lists_it {
         return Ok((format!("the stub domain `{zone}` leads `{name}` to {config}"), Some(place)));
     }
@@ -56,7 +56,7 @@ fn cluster_ip(service: &Arc<Object>) -> Option<String> {
 
 /// The configuration of a DNS server of the bundle that has this address.
 fn own_server<'a>(cluster: &'a Cluster, address: &str) -> Option<&'a Arc<Object>> {
-    let mut services = cluster.of_kind_anywhere("Service").filter(|it| cluster_ip(it).is_some_and(|it| it == address));
+    let mut services = cluster.with_address("Service", address);
     services.find_map(|it| cluster.get("ConfigMap", &it.id.namespace, &it.id.name))
 }
 

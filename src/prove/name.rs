@@ -207,7 +207,7 @@ impl<'a> Question<'a> {
         if !takes(known) {
             return Ok(());
         }
-        for object in self.cluster().with_address(address) {
+        for object in self.cluster().with_address("ServiceEntry", address) {
             let host = word(&object.value, &["spec", "hosts", "0"]);
             let is_same = at(&object.value, &["spec", "hosts"]) == at(&known.object.value, &["spec", "hosts"]);
             let other = Known { host: host.to_owned(), object };
