@@ -249,6 +249,13 @@ fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::Mapping(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())
 }
 
+impl Call {
+    /// Whether the caller's pods are in this namespace.
+    pub(crate) fn is_from(&self, namespace: &str) -> bool {
+        self.namespace == namespace
+    }
+}
+
 impl Caller {
     /// Its key in the topology.
     #[must_use]

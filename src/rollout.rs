@@ -160,7 +160,7 @@ fn ordered(
         }
         turns.sort_by_key(|it| rank(old, new, it, *phase));
         let name = format!("{:02}-{}", steps.len() + 1, phase.map_or("finish", phases::name));
-        let turns = walk.order(&name, *phase, turns, &bundles, give_up);
+        let turns = walk.order(&name, *phase, turns, give_up);
         if give_up && !walk.is_gapless() {
             return None;
         }

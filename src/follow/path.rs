@@ -223,8 +223,8 @@ fn hides(site: &Site, call: &Call) -> bool {
     let lets = |it: &str| {
         let (from, name) = it.split_once('/').unwrap_or(("*", it));
         let from = if from == "." { &call.namespace } else { from };
-        let from_there = from == "*" || site.has_entry(from, &call.host) || call.host.contains(&format!(".{from}."));
-        from_there && (name == "*" || covers(name, &call.host))
+        let is_there = || site.has_entry(from, &call.host) || call.host.contains(&format!(".{from}."));
+        (name == "*" || covers(name, &call.host)) && (from == "*" || is_there())
     };
     site.newer
         && sidecars.peek().is_some()

@@ -16,9 +16,8 @@ use indexmap::IndexMap;
 use serde_yaml::Value;
 
 use super::{Interruption, State, Turn};
-use crate::bundle::Bundle;
 use crate::follow::{Break, Call, Site, World};
-use crate::phases::{self, Id};
+use crate::phases::Id;
 use crate::syntax::Phase;
 use crate::topology::Service;
 
@@ -45,10 +44,18 @@ pub(super) struct Walk<'a> {
     told: BTreeMap<String, Ages>,
     calls: Vec<Candidate<'a>>,
     /// The calls that are made in a cluster or may be answered there: nothing else is cut by what changes in it.
-    by_cluster: BTreeMap<&'a str, Vec<usize>>,
+    by_cluster: BTreeMap<&'a str, Nearby>,
     /// Whether everything changes in one step.
     direct: bool,
     interrupted: IndexMap<Made, Interruption>,
+}
+
+/// The calls that have to do with a cluster.
+#[derive(Default)]
+struct Nearby {
+    all: Vec<usize>,
+    /// By the files of who is called and of who calls.
+    by_file: BTreeMap<String, Vec<usize>>,
 }
 
 /// A call that is made at some moments.
@@ -102,15 +109,21 @@ enum Scope<'a> {
     All,
     /// Those of them that have to do with what changes.
     Touched,
+    /// Those of these that pods of this namespace make.
+    From(&'a str),
     /// Those that have to do with what is in this file.
     Of(&'a str),
+    /// None.
+    Nobody,
 }
 
 impl<'a> Scope<'a> {
-    /// What is about no service is about all.
-    fn of(path: &'a str) -> Self {
-        match path.rsplit_once('/') {
-            Some(("20-mesh" | "40-apps", file)) if file.matches('.').count() > 1 => Self::Of(file),
+    /// Those that may be led another way by an object. What is about no service is about all.
+    fn of(id: &'a Id, path: &'a str) -> Self {
+        match (id.0.as_str(), path.rsplit_once('/')) {
+            ("Namespace" | "ServiceAccount" | "ConfigMap" | "PeerAuthentication" | "ExternalSecret", _) => Self::Nobody,
+            ("Sidecar", _) => Self::From(&id.1),
+            (_, Some(("20-mesh" | "40-apps", file))) if file.matches('.').count() > 1 => Self::Of(file),
             _ => Self::Touched,
         }
     }
@@ -126,10 +139,14 @@ impl<'a> Walk<'a> {
         let touched = touched(old, new);
         let calls = [(old, Age::Old), (new, Age::New)].map(|(state, age)| candidates(state, age, [old, new], &touched));
         let calls: Vec<_> = calls.into_iter().flatten().collect();
-        let mut by_cluster: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut by_cluster: BTreeMap<&str, Nearby> = BTreeMap::new();
         for (index, call) in calls.iter().enumerate() {
             for cluster in &call.clusters {
-                by_cluster.entry(cluster).or_default().push(index);
+                let nearby = by_cluster.entry(cluster).or_default();
+                nearby.all.push(index);
+                for file in &call.files {
+                    nearby.by_file.entry(file.clone()).or_default().push(index);
+                }
             }
         }
         let mut walk = Self {
@@ -154,14 +171,7 @@ impl<'a> Walk<'a> {
 
     /// Applies the turns of a step in the order that cuts the fewest calls, and gives that order. Of
     /// two that are alike the first comes first. It may give up when a call is cut.
-    pub(super) fn order(
-        &mut self,
-        step: &str,
-        phase: Option<Phase>,
-        mut turns: Vec<Turn>,
-        bundles: &IndexMap<String, Bundle>,
-        give_up: bool,
-    ) -> Vec<Turn> {
+    pub(super) fn order(&mut self, step: &str, phase: Option<Phase>, mut turns: Vec<Turn>, give_up: bool) -> Vec<Turn> {
         if phase.is_none_or(|it| it == Phase::Release) && self.is_told() {
             // Whoever deploys them has told the pods by now.
             self.told.values_mut().for_each(|it| *it = Ages::from([Age::New]));
@@ -171,7 +181,7 @@ impl<'a> Walk<'a> {
         while !turns.is_empty() {
             let mut best: Option<(usize, BTreeMap<Made, Break>)> = None;
             for (index, turn) in turns.iter().enumerate() {
-                let cut = self.attempt(turn, phase, bundles);
+                let cut = self.attempt(turn, phase);
                 if best.as_ref().is_none_or(|it| cut.len() < it.1.len()) {
                     best = Some((index, cut));
                 }
@@ -182,7 +192,7 @@ impl<'a> Walk<'a> {
             let Some((index, cut)) = best else { break };
             let turn = turns.remove(index);
             self.interrupt(step, Some(&turn.cluster), cut);
-            self.settle(&turn, phase, bundles);
+            self.settle(&turn, phase);
             ordered.push(turn);
             if give_up && !self.is_gapless() {
                 break;
@@ -250,68 +260,65 @@ impl<'a> Walk<'a> {
     }
 
     /// The calls that are cut if it is the turn of a cluster now.
-    fn attempt(
-        &mut self,
-        turn: &Turn,
-        phase: Option<Phase>,
-        bundles: &IndexMap<String, Bundle>,
-    ) -> BTreeMap<Made, Break> {
+    fn attempt(&mut self, turn: &Turn, phase: Option<Phase>) -> BTreeMap<Made, Break> {
         let cluster = &turn.cluster;
         let saved = (self.world.sites[cluster].clone(), self.pods.get(cluster).cloned(), self.told[cluster].clone());
-        let objects = objects(&bundles[&turn.cluster], turn);
+        let objects = objects(turn);
         let mut own_first = objects.clone();
         own_first.sort_by_key(|it| it.1["apiVersion"].as_str().is_some_and(|it| it.contains(".istio.io/")));
         let mut orders = vec![objects.clone(), own_first];
         if self.direct {
             // Nothing says which of them is there first.
-            orders.push(objects.into_iter().rev().collect());
+            orders.push(objects.iter().cloned().rev().collect());
         }
         orders.dedup();
-        let gone = turn.change.removed().len();
         let mut cut = BTreeMap::new();
-        let mut ended = false;
-        for order in orders {
-            for backwards in [false, true].into_iter().take(gone.clamp(1, 2)) {
-                self.apply(turn, phase, &order, backwards, Some(&mut cut));
-                if !ended {
-                    // In whatever order it came, it ends alike.
-                    self.look(&mut cut, cluster, Scope::All);
-                    ended = true;
-                }
-                self.world.sites.insert(cluster.clone(), saved.0.clone());
-                self.pods.insert(cluster.clone(), saved.1.clone().unwrap_or_default());
-                self.told.insert(cluster.clone(), saved.2.clone());
-            }
+        let restore = |walk: &mut Self| {
+            walk.world.sites.insert(cluster.clone(), saved.0.clone());
+            walk.pods.insert(cluster.clone(), saved.1.clone().unwrap_or_default());
+            walk.told.insert(cluster.clone(), saved.2.clone());
+        };
+        for order in &orders[1..] {
+            self.put_all(turn, order, Some(&mut cut));
+            restore(self);
         }
+        // In whatever order they came, objects end alike.
+        self.put_all(turn, &objects, Some(&mut cut));
+        if turn.change.removed().len() > 1 {
+            self.end(turn, phase, true, Some(&mut cut));
+            restore(self);
+            self.put_all(turn, &objects, None);
+        }
+        self.end(turn, phase, false, Some(&mut cut));
+        self.look(&mut cut, cluster, Scope::All);
+        restore(self);
         // Who was cut before is told of before.
         cut.retain(|made, _| !self.interrupted.contains_key(made));
         cut
     }
 
-    fn settle(&mut self, turn: &Turn, phase: Option<Phase>, bundles: &IndexMap<String, Bundle>) {
-        let objects = objects(&bundles[&turn.cluster], turn);
-        self.apply(turn, phase, &objects, false, None);
+    fn settle(&mut self, turn: &Turn, phase: Option<Phase>) {
+        self.put_all(turn, &objects(turn), None);
+        self.end(turn, phase, false, None);
     }
 
-    /// A turn, moment by moment, with the calls that are cut at each, if they are asked for.
-    fn apply(
-        &mut self,
-        turn: &Turn,
-        phase: Option<Phase>,
-        objects: &Objects,
-        backwards: bool,
-        mut cut: Option<&mut BTreeMap<Made, Break>>,
-    ) {
+    /// The objects of a turn are applied, one by one, with the calls that are cut at each, if they are asked for.
+    fn put_all(&mut self, turn: &Turn, objects: &Objects, mut cut: Option<&mut BTreeMap<Made, Break>>) {
         let cluster = &turn.cluster;
         let recreated: BTreeSet<&Id> = turn.change.recreated().collect();
         for id in &recreated {
             self.remove(cluster, id);
-            self.look_into(&mut cut, cluster, Scope::of(&turn.change.old[*id].path));
+            self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.old[*id].path));
         }
         for (id, value) in objects {
             self.put(cluster, id, value);
-            self.look_into(&mut cut, cluster, Scope::of(&turn.change.new[id].path));
+            self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.new[id].path));
         }
+    }
+
+    /// Pods are replaced, and what is left over is deleted, in the same manner.
+    fn end(&mut self, turn: &Turn, phase: Option<Phase>, backwards: bool, mut cut: Option<&mut BTreeMap<Made, Break>>) {
+        let cluster = &turn.cluster;
         if phase == Some(Phase::Switch) || self.direct {
             // From here on they may be told.
             self.told.insert(cluster.clone(), Ages::from([Age::Old, Age::New]));
@@ -340,11 +347,11 @@ impl<'a> Walk<'a> {
             self.remove(cluster, id);
         }
         for id in &pods {
-            self.look_into(&mut cut, cluster, Scope::of(&turn.change.old[*id].path));
+            self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.old[*id].path));
         }
         for id in others {
             self.remove(cluster, id);
-            self.look_into(&mut cut, cluster, Scope::of(&turn.change.old[id].path));
+            self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.old[id].path));
         }
     }
 
@@ -390,12 +397,18 @@ impl<'a> Walk<'a> {
 
     /// Follows the calls that pods make now and that what changes in a cluster may cut.
     fn look(&self, cut: &mut BTreeMap<Made, Break>, cluster: &str, scope: Scope<'_>) {
-        let within = |it: &&Candidate<'_>| match scope {
-            Scope::All => true,
-            Scope::Touched => it.touched,
-            Scope::Of(file) => it.files.iter().any(|it| it == file),
+        let Some(nearby) = self.by_cluster.get(cluster) else { return };
+        let indices = match scope {
+            Scope::Of(file) => nearby.by_file.get(file),
+            Scope::Nobody => None,
+            Scope::All | Scope::Touched | Scope::From(_) => Some(&nearby.all),
         };
-        let calls = self.by_cluster.get(cluster).into_iter().flatten().map(|it| &self.calls[*it]);
+        let within = |it: &&Candidate<'_>| match scope {
+            Scope::Touched => it.touched,
+            Scope::From(namespace) => it.touched && it.cluster == cluster && it.call.is_from(namespace),
+            Scope::All | Scope::Of(_) | Scope::Nobody => true,
+        };
+        let calls = indices.into_iter().flatten().map(|it| &self.calls[*it]);
         for it in calls.filter(within) {
             if let Err(at) = self.made(it) {
                 cut.entry((it.cluster.to_owned(), it.call.clone())).or_insert(at);
@@ -520,12 +533,9 @@ fn asked<'a>(both: [&'a State<'a>; 2], age: Age, cluster: &str, ingress: &str) -
         .collect()
 }
 
-/// The objects of a bundle that are not there yet, in its order.
-fn objects(bundle: &Bundle, turn: &Turn) -> Objects {
-    let paths: BTreeSet<&str> = turn.change.new.values().map(|it| it.path.as_str()).collect();
-    let files = bundle.files().filter(|(path, _)| paths.contains(path));
-    let objects = files.flat_map(|(path, file)| phases::objects(path, &file.text));
-    objects.filter(|(id, _)| turn.change.new.contains_key(id)).map(|(id, it)| (id, Arc::new(it.value))).collect()
+/// The objects that a turn applies, in the order of the bundle.
+fn objects(turn: &Turn) -> Objects {
+    turn.change.new.iter().map(|(id, it)| (id.clone(), Arc::new(it.value.clone()))).collect()
 }
 
 /// The files, without folder, that are not the same in some cluster.
