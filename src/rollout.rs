@@ -7,6 +7,7 @@
 //! each object that is applied and each that is deleted ([`moments`]). What no order can spare is
 //! said: which call, where it ends, and why.
 
+mod calls;
 mod conditions;
 mod moments;
 mod report;

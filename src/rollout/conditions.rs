@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexSet;
 
 use super::State;
-use super::moments::stops;
+use super::calls::stops;
 use crate::diff;
 use crate::topology::{Cluster, ClusterId, Gateway, Service, Topology, Workload};
 
