@@ -233,16 +233,15 @@ fn mixed(old: &State<'_>, new: &State<'_>, cluster: &str, phase: Phase) -> Bundl
 }
 
 /// The part that a cluster plays for the service that a file is about. What is about none has to do with
-/// all. The first that calls a service comes to the cluster with what leads there, and the last goes with it.
+/// all. With the last that calls a service goes what leads there.
 fn part(old: &State<'_>, new: &State<'_>, cluster: &str, path: &str) -> Part {
     let runs = |state: &State<'_>| subject(state, path).map(|it| runs_in(state.topology(), it, cluster));
-    let has = |state: &State<'_>| state.bundles.get(cluster).is_some_and(|it| it.get(path).is_some());
+    let is_left = |state: &State<'_>| state.bundles.get(cluster).is_none_or(|it| it.get(path).is_none());
     match (runs(old), runs(new)) {
         (None, None) | (Some(true), Some(true)) => Part::Staying,
         (None | Some(false), Some(true)) => Part::Joining,
         (Some(true), None | Some(false)) => Part::Leaving,
-        _ if !has(old) => Part::Joining,
-        _ if !has(new) => Part::Leaving,
+        _ if is_left(new) => Part::Leaving,
         _ => Part::Calling,
     }
 }
