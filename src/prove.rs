@@ -55,8 +55,7 @@ pub use object::{Id, Object, Place, Position};
 pub use odd::Odd;
 pub use path::{Path, Stopped, Way};
 
-use crate::Mesh;
-use crate::bundle::Bundle;
+use crate::{Mesh, Outcome};
 use crate::topology::{Address, ClusterId};
 use crate::trees::{Files, Unreadable};
 use cluster::Cluster;
@@ -98,13 +97,17 @@ impl World {
         Self::of(mesh, &read::tree(files, names)?, folder, namespace)
     }
 
-    /// Reads bundles that are at hand.
+    /// Reads the bundles of a mesh, but for those that wait for an address.
     ///
     /// # Errors
     /// When one cannot be read, which is a mistake of this program.
-    pub fn of_bundles(mesh: &Mesh, bundles: &IndexMap<String, Bundle>) -> Result<Self, Unreadable> {
-        let written = bundles.iter().map(|(name, it)| (name.clone(), Written::of_bundle(it))).collect();
-        Self::of(mesh, &written, "", "default")
+    pub fn of_mesh(mesh: &Mesh) -> Result<Self, Unreadable> {
+        let clusters: Vec<_> = mesh.clusters().map(|(id, name)| (id, name.to_owned())).collect();
+        let written = clusters.into_par_iter().filter_map(|(id, name)| match mesh.bundle(id) {
+            Outcome::Ready(bundle) => Some((name, Written::of_bundle(&bundle))),
+            Outcome::Waiting(_) => None,
+        });
+        Self::of(mesh, &written.collect::<Vec<_>>().into_iter().collect(), "", "default")
     }
 
     fn of(mesh: &Mesh, written: &IndexMap<String, Written>, folder: &str, namespace: &str) -> Result<Self, Unreadable> {

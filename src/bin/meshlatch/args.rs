@@ -135,6 +135,10 @@ pub(crate) struct CompileArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Vec<String>,
 
+    /// Write bundles also if a declared call has no path through them, and do not look whether it has.
+    #[arg(long)]
+    pub(crate) no_prove: bool,
+
     /// Write nothing; list the files that differ and exit with 1 if there are any.
     #[arg(long)]
     pub(crate) check: bool,

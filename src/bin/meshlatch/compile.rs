@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::files::Files;
 use crate::lock_file::LockFile;
 use crate::tree::{self, Difference, Order, Remarks, Written};
-use crate::{Status, input, lock_file, rollout, terminal};
+use crate::{Status, input, lock_file, prove, rollout, terminal};
 
 /// Says what is wrong with a topology.
 pub(crate) fn check(args: &CheckArgs) -> Result<Status, Failure> {
@@ -47,6 +47,9 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
     if stream {
         compiled.say_unlocked();
         return print_stream(mesh, &clusters);
+    }
+    if !args.check && !args.no_prove && !prove::made(mesh)? {
+        return Ok(Status::Wrong);
     }
     let order = Order {
         bundle: &|id| mesh.bundle(id),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use annotate_snippets::Level;
 use meshlatch::Mesh;
 use meshlatch::prove::{self as proving, Detail, World};
 
@@ -35,6 +36,21 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<Status, Failure> {
     let outcome = world.follow(&call);
     terminal::print_styled(&proving::traced(&call, &outcome, true))?;
     Ok(if outcome.is_ok() { Status::Well } else { Status::Wrong })
+}
+
+/// Whether every declared call has a path through the bundles of a mesh; says which has none, and why.
+/// Calls that a cluster answers which waits for an address are not followed yet.
+pub(crate) fn made(mesh: &Mesh) -> Result<bool, Failure> {
+    let world = World::of_mesh(mesh).map_err(|error| Failure::new(format!("a bundle cannot be read: {error}")))?;
+    let proof = world.prove();
+    if proof.broken.is_empty() {
+        return Ok(true);
+    }
+    terminal::say(&proving::human(&proof, Detail::Quiet, true));
+    let notes = ["nothing was written".to_owned()];
+    let help = ["write it all the same: `meshlatch compile --no-prove`".to_owned()];
+    terminal::report(Level::ERROR, "a declared call has no path through the bundles", &notes, &help);
+    Ok(false)
 }
 
 fn read(args: &WrittenArgs) -> Result<Option<(Mesh, World)>, Failure> {
