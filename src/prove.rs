@@ -55,9 +55,9 @@ pub use object::{Id, Object, Place, Position};
 pub use odd::Odd;
 pub use path::{Path, Stopped, Way};
 
-use crate::{Mesh, Outcome};
 use crate::topology::{Address, ClusterId};
 use crate::trees::{Files, Unreadable};
+use crate::{Mesh, Outcome};
 use cluster::Cluster;
 use read::Written;
 
@@ -162,8 +162,19 @@ impl World {
     /// Follows every call.
     #[must_use]
     pub fn prove(&self) -> Proof<'_> {
+        self.proof(|_| true)
+    }
+
+    /// Follows every call, and keeps what is broken only.
+    #[must_use]
+    pub fn breaks(&self) -> Proof<'_> {
+        self.proof(Result::is_err)
+    }
+
+    fn proof(&self, is_kept: impl Fn(&Result<Path, Box<Stopped>>) -> bool + Sync) -> Proof<'_> {
         let calls: Vec<&Call> = self.calls().collect();
-        let followed: Vec<_> = calls.into_par_iter().map(|call| (call, self.follow(call))).collect();
+        let follow = |call| Some((call, self.follow(call))).filter(|it| is_kept(&it.1));
+        let followed: Vec<_> = calls.into_par_iter().filter_map(follow).collect();
         let mut proof = Proof { proved: Vec::new(), broken: Vec::new(), absent: Vec::new(), odd: Vec::new() };
         let mut touched: IndexMap<Odd, Vec<&Call>> = self.odd().map(|it| (it, Vec::new())).collect();
         for (call, outcome) in followed {

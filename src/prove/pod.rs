@@ -107,7 +107,8 @@ impl<'a> Pods<'a> {
     pub(super) fn oddities(&self) -> Vec<(String, Place)> {
         let template = self.template();
         let annotations = keys(template, &["metadata", "annotations"]);
-        let annotations = annotations.filter(|it| it.starts_with("traffic.sidecar.istio.io/"));
+        let is_known = |it: &&str| [INCLUDED, EXCLUDED].contains(it);
+        let annotations = annotations.filter(|it| it.starts_with("traffic.sidecar.istio.io/") && !is_known(it));
         let mut found: Vec<_> =
             annotations.filter_map(|it| Some((it.to_owned(), self.place(&["metadata", "annotations", it])?))).collect();
         let is_usual = |field: &str| field == "dnsPolicy" && word(template, &["spec", field]) == "ClusterFirst";
@@ -208,6 +209,18 @@ impl<'a> Pods<'a> {
         found.or_else(of_values).unwrap_or((Mtls::Permissive, None))
     }
 
+    /// The annotation that keeps a port from their sidecar.
+    fn past_the_sidecar(&self, port: u16) -> Option<Place> {
+        let field = |name: &'static str| ["metadata", "annotations", name];
+        let ports = |name| at(self.template(), &field(name)).and_then(text);
+        let names = |text: &str| text.split(',').any(|it| it.trim() == port.to_string());
+        // Ports are left out of all, not of those that are listed.
+        match ports(INCLUDED).filter(|it| it != "*") {
+            Some(included) => (!names(&included)).then(|| self.place(&field(INCLUDED)))?,
+            None => names(&ports(EXCLUDED)?).then(|| self.place(&field(EXCLUDED)))?,
+        }
+    }
+
     /// Breaks if they do not take mTLS.
     pub(super) fn take_mtls(&self, cluster: &Cluster, port: Option<u16>) -> Result<Option<Place>, Box<Break>> {
         let effect = "the server answers in plain text, and the connection is reset";
@@ -216,6 +229,12 @@ impl<'a> Pods<'a> {
                 .at(place)
                 .effect(effect)
                 .mend("let the pods have a sidecar, and start them anew"));
+        }
+        if let Some(place) = port.and_then(|it| self.past_the_sidecar(it)) {
+            return Err(Break::new(HopKind::Pod, &cluster.name, "mTLS meets no sidecar: the port is kept from it")
+                .at(place)
+                .effect("the program in the pods gets mTLS, which it does not speak, and the connection is reset")
+                .mend("let the sidecar have the port"));
         }
         match self.mtls(cluster, port) {
             (Mtls::Disable, place) => {
@@ -228,6 +247,10 @@ impl<'a> Pods<'a> {
         }
     }
 }
+
+/// The ports that the sidecar has, and those that it has not.
+const INCLUDED: &str = "traffic.sidecar.istio.io/includeInboundPorts";
+const EXCLUDED: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
 
 fn mode(object: &Arc<Object>, field: &[&str]) -> Option<(Mtls, Option<Place>)> {
     let mode = match word(&object.value, field) {

@@ -64,3 +64,37 @@ fn a_tree_that_cannot_be_read_ends_with_2() {
     folder.write("topology.yaml", "version: 1\nclusters: {east: {istio: nonsense}}\n");
     folder.run(&["prove"]).says(1, &["error"]);
 }
+
+/// What is made is proved before anything is written of it.
+#[test]
+fn compile_writes_no_bundle_in_which_a_call_is_broken() {
+    let kept = r#", annotations: {traffic.sidecar.istio.io/excludeInboundPorts: "7070"}"#;
+    let topology = format!(
+        r#"version: 1
+clusters:
+  east: {{istio: "1.31.0", gateway: 34.70.9.157}}
+  west: {{istio: "1.31.0", gateway: 35.193.92.27}}
+services:
+  cart: {{clusters: east, ports: {{grpc: 7070}}, workload: {{image: example.com/cart}}{kept}}}
+  web: {{clusters: west, ports: {{http: 80}}, calls: [{{service: cart, env: CART}}], workload: {{image: example.com/web}}}}
+"#
+    );
+    let folder = Folder::new(&topology.replace(kept, ""));
+    folder.compile();
+    let before = folder.read("out/east/40-apps/cart.default.yaml");
+    folder.write("topology.yaml", &topology);
+    let broken = [
+        "error[pod]: mTLS meets no sidecar: the port is kept from it",
+        "--> east/40-apps/cart.default.yaml:31:55",
+        "`web` in `west` calls `cart`",
+        "nothing was written",
+        "`meshlatch compile --no-prove`",
+    ];
+    folder.run(&["compile"]).says(1, &broken);
+    assert_eq!(folder.read("out/east/40-apps/cart.default.yaml"), before);
+    folder.run(&["compile", "--check"]).says(1, &[]);
+    folder.run(&["compile", "--no-prove"]).says(0, &[]);
+    // Where nothing is written, nothing is proved.
+    folder.run(&["compile"]).says(0, &[]);
+    folder.run(&["prove"]).says(1, &[]);
+}

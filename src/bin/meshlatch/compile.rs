@@ -48,9 +48,6 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         compiled.say_unlocked();
         return print_stream(mesh, &clusters);
     }
-    if !args.check && !args.no_prove && !prove::made(mesh)? {
-        return Ok(Status::Wrong);
-    }
     let order = Order {
         bundle: &|id| mesh.bundle(id),
         folder: &args.output,
@@ -59,7 +56,10 @@ pub(crate) fn compile(args: &CompileArgs) -> Result<Status, Failure> {
         force: args.force,
     };
     let lock = compiled.lock_change();
-    if args.check { compare(&order, lock.map(|it| it.0)) } else { write(&order, lock.as_ref(), None) }
+    if args.check {
+        return compare(&order, lock.map(|it| it.0));
+    }
+    write(&order, lock.as_ref(), None, (!args.no_prove).then_some(mesh))
 }
 
 /// The rest of a roll-out is not left out unasked.
@@ -168,19 +168,30 @@ fn print_stream(mesh: &Mesh, clusters: &[(ClusterId, &str)]) -> Result<Status, F
     }
 }
 
-/// Writes the tree and the lock, and says what became of each cluster. The tree may be a step of a roll-out.
+/// Writes the tree and the lock, and says what became of each cluster. The tree may be a step of a roll-out. What
+/// is to be proved is, if anything is written.
 pub(crate) fn write(
     order: &Order<'_>,
     lock: Option<&(&LockFile, String)>,
     at: Option<&AtStep>,
+    to_prove: Option<&Mesh>,
 ) -> Result<Status, Failure> {
-    let clusters = tree::write(order, |transaction| {
+    let mut is_proved = true;
+    let clusters = tree::write(order, |transaction, changes| {
+        if let Some(mesh) = to_prove.filter(|_| changes) {
+            is_proved = prove::made(mesh)?;
+            if !is_proved {
+                return Err(Failure::new("a declared call has no path through the bundles"));
+            }
+        }
         // First the lock: a tree has no address that nobody keeps.
         if let Some((lock, to)) = lock {
             lock.replace_with(transaction, to)?;
         }
         if order.whole { AtStep::set(at, order.folder, transaction) } else { Ok(()) }
-    })?;
+    });
+    // It has been told which, and why.
+    let clusters = if is_proved { clusters? } else { return Ok(Status::Wrong) };
     // Of all clusters, those that can be are written; one that was asked for by name must be.
     let asked_for = |it: &tree::Cluster| !order.whole && matches!(it.outcome, Written::Waiting(_));
     let status = if clusters.iter().any(asked_for) { Status::Wrong } else { Status::Well };

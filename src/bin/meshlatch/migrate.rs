@@ -70,7 +70,7 @@ fn write(folder: &Path, plan: &Plan, force: bool) -> Result<(), Failure> {
         whole: false,
         force,
     };
-    tree::write(&order, |_| Ok(()))?;
+    tree::write(&order, |_, _| Ok(()))?;
     Ok(())
 }
 

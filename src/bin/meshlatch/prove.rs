@@ -42,7 +42,7 @@ pub(crate) fn trace(args: &TraceArgs) -> Result<Status, Failure> {
 /// Calls that a cluster answers which waits for an address are not followed yet.
 pub(crate) fn made(mesh: &Mesh) -> Result<bool, Failure> {
     let world = World::of_mesh(mesh).map_err(|error| Failure::new(format!("a bundle cannot be read: {error}")))?;
-    let proof = world.prove();
+    let proof = world.breaks();
     if proof.broken.is_empty() {
         return Ok(true);
     }

@@ -97,7 +97,7 @@ impl Way {
         let change = lock.as_ref().and_then(|it| Some((it, it.change(self.new.lock())?)));
         let is_last = self.rollout.steps().last().is_some_and(|it| it.name == step.name);
         let at = (!is_last).then(|| AtStep { old: self.old.clone(), step: step.name.clone() });
-        in_order(step, folder, &[], args.force, |order| compile::write(order, change.as_ref(), at.as_ref()))
+        in_order(step, folder, &[], args.force, |order| compile::write(order, change.as_ref(), at.as_ref(), None))
     }
 
     /// What writes the bundles of a step, but for which.

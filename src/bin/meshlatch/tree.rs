@@ -92,11 +92,11 @@ pub(crate) struct Compared {
     pub(crate) remarks: Remarks,
 }
 
-/// Writes the tree. When it is known that this can be done, `first` does what belongs to it outside
-/// the tree, which is undone with it.
+/// Writes the tree. When it is known that this can be done, and whether anything changes, `first` does what
+/// belongs to it outside the tree, which is undone with it.
 pub(crate) fn write(
     order: &Order<'_>,
-    first: impl FnOnce(&mut Transaction) -> Result<(), Failure>,
+    first: impl FnOnce(&mut Transaction, bool) -> Result<(), Failure>,
 ) -> Result<Vec<Cluster>, Failure> {
     let mut output = Output::open(order.folder, Access::Everybody)?;
     let top = Listing::read(order.folder)?;
@@ -121,7 +121,7 @@ pub(crate) fn write(
     obstacle::refuse(order.folder, staged().flat_map(|(name, it)| it.obstacles().iter().map(move |it| (name, it))))?;
 
     output.put_in_place(|transaction| {
-        first(transaction)?;
+        first(transaction, staged().any(|(_, it)| it.changes_anything()))?;
         staged().try_for_each(|(_, it)| it.begin(transaction))?;
         staged().try_for_each(|(_, it)| it.place(transaction))?;
         staged().try_for_each(|(_, it)| it.finish(transaction))

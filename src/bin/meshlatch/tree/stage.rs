@@ -156,6 +156,15 @@ impl Staged {
         }
     }
 
+    /// Whether a file comes, changes or goes.
+    pub(super) fn changes_anything(&self) -> bool {
+        match self.written() {
+            Written::Ready { written, removed, .. } => written + removed > 0,
+            Written::Gone { removed } => removed > 0,
+            Written::Waiting(_) => false,
+        }
+    }
+
     /// What to tell of it.
     pub(super) fn written(&self) -> Written {
         let removed = self.changes.left_over.len();
