@@ -233,7 +233,7 @@ impl<'a> Pods<'a> {
         if let Some(place) = port.and_then(|it| self.past_the_sidecar(it)) {
             return Err(Break::new(HopKind::Pod, &cluster.name, "mTLS meets no sidecar: the port is kept from it")
                 .at(place)
-                .effect("the program in the pods gets mTLS, which it does not speak, and the connection is reset")
+                .effect("the program in the pods gets mTLS and answers in plain text: UF, WRONG_VERSION_NUMBER")
                 .mend("let the sidecar have the port"));
         }
         match self.mtls(cluster, port) {
