@@ -492,19 +492,22 @@ impl Topology {
     }
 
     /// Whether a cluster that does not run a service has a Service without pods in its place, whose
-    /// endpoints are the gateways. Such endpoints have IPs; a DNS name takes an entry of its own,
-    /// unless it is written apart from the endpoints.
+    /// endpoints are the gateways.
     #[must_use]
     pub fn has_stub(&self, from: ClusterId, callee: ServiceId) -> bool {
+        !self.service(callee).runs_in(from) && self.takes_stub(from, callee)
+    }
+
+    /// Whether a cluster would have such a Service if it did not run the service. Such endpoints have IPs; a
+    /// DNS name takes an entry of its own, unless it is written apart from the endpoints.
+    pub(crate) fn takes_stub(&self, from: ClusterId, callee: ServiceId) -> bool {
         let service = self.service(callee);
         let named = |owner: ClusterId| {
             let gateway = self.cluster(owner).gateway.as_ref();
             gateway.is_some_and(|it| it.addresses_from(from).iter().any(|it| matches!(it, Address::Name(_))))
         };
         let inline = self.addresses_inline(from);
-        !service.runs_in(from)
-            && service.names == Names::ClusterLocal
-            && !(inline && service.elsewhere(from).any(named))
+        service.names == Names::ClusterLocal && !(inline && service.elsewhere(from).any(named))
     }
 
     /// Whether a cluster writes the addresses of other clusters' gateways into its entries. Else

@@ -542,7 +542,7 @@ impl<'a> Rules<'a> {
 
     fn app(self, stem: &str, id: &Id) -> Option<Origin> {
         let (places, here) = (self.places, self.here);
-        let (_, service) = self.of_file(stem)?;
+        let (callee, service) = self.of_file(stem)?;
         let runs = |service: &'a Service| service.runs_in(here).then(|| places.runs(service, here));
         let workload = |it: &Service| {
             let text = format!("the bundle brings the pods of `{}`", it.key);
@@ -555,7 +555,19 @@ impl<'a> Rules<'a> {
                     sharing.filter_map(|it| Some(vec![workload(it)?, places.runs(it, here)])).collect();
                 found(Origin::default().any(ways))
             }
-            "Service" => Some(Origin::default().need(runs(service)?).need(places.declared(service))),
+            "Service" => {
+                let pods = runs(service)?;
+                let mut ways = vec![vec![pods.clone()]];
+                if places.topology.takes_stub(here, callee) {
+                    // Without its pods, a Service of this name has the gateways alone.
+                    let calls = self.calls(callee, |_| true).into_iter().filter(|it| !it.contains(&pods));
+                    let owners = self.owners(service);
+                    ways.extend(
+                        calls.flat_map(|call| owners.iter().map(move |it| with(&call, it)).collect::<Vec<_>>()),
+                    );
+                }
+                Some(Origin::default().any(ways).need(places.declared(service)))
+            }
             "Deployment" => {
                 let origin = Origin::default().need(runs(service)?).need(places.declared(service));
                 Some(origin.need(workload(service)?))
