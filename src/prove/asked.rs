@@ -1,11 +1,11 @@
 //! The one call that somebody asks for, whether it is declared or not.
 
 use super::World;
-use super::call::{self, Call, Caller};
+use super::call::{self, Call, Caller, Door};
 use super::service::CLUSTER_DOMAIN;
 use crate::Mesh;
 use crate::diag::nearest;
-use crate::topology::Topology;
+use crate::topology::{ClusterId, Topology};
 
 /// What is asked for and does not exist.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub struct Unknown {
 
 impl World {
     /// The call of a service of a cluster to a service, by its key, or to a host; with `:port`, if it has several.
+    /// Instead of a service, an ingress that the cluster serves may call, or `outside` for any of them.
     ///
     /// # Errors
     /// When there is no such caller or cluster, or the port is not said.
@@ -27,12 +28,15 @@ impl World {
         let Some((here, _)) = mesh.clusters().find(|it| it.1 == cluster) else {
             return Err(unknown(format!("the topology has no cluster `{cluster}`"), cluster, &clusters));
         };
-        let keys: Vec<_> = topology.view(here).local.iter().map(|it| topology.service(*it).key.as_str()).collect();
-        let base = call::base(topology, here, caller);
-        let Some(base) = base else {
-            return Err(unknown(format!("`{cluster}` runs no service `{caller}`"), caller, &keys));
-        };
         let (name, port) = parts(to)?;
+        let Some(base) = call::base(topology, here, caller) else {
+            return from_outside(topology, here, caller, name, port).ok_or_else(|| {
+                let local = topology.view(here).local.iter().map(|it| topology.service(*it).key.as_str());
+                let ingresses = topology.ingresses.iter().filter(|it| it.clusters.contains(&here));
+                let keys: Vec<_> = local.chain(ingresses.map(|it| it.name.as_str())).collect();
+                unknown(format!("`{cluster}` runs no service and serves no ingress `{caller}`"), caller, &keys)
+            });
+        };
         let declared = call::of(topology, here).into_iter().find(|it| {
             it.caller == Caller::Service(caller.to_owned())
                 && (it.callee == name || it.host == name)
@@ -63,6 +67,32 @@ impl World {
         let outside = service.is_none() && is_outside(topology, &host);
         Ok(Call { callee: name.to_owned(), host, port, meant, outside, ..base })
     }
+}
+
+/// What anybody outside calls.
+const OUTSIDE: &str = "outside";
+
+/// A call of the outside, through an ingress of this key or any. A host that none serves is asked for all the same.
+fn from_outside(topology: &Topology, here: ClusterId, caller: &str, name: &str, port: Option<u16>) -> Option<Call> {
+    let is_asked = |it: &Call| matches!(&it.caller, Caller::Ingress(key) if caller == OUTSIDE || key == caller);
+    let doors: Vec<Call> = call::of(topology, here).into_iter().filter(is_asked).collect();
+    let serves = |it: &&Call| it.door.as_ref().is_some_and(|door| door.hosts.iter().any(|it| it == name));
+    let leads = |it: &&Call| it.callee == name || it.host == name;
+    if let Some(served) = doors.iter().find(serves) {
+        let mut call = served.clone();
+        if let Some(door) = &mut call.door {
+            door.hosts = vec![name.to_owned()];
+            door.port = port.unwrap_or(door.port);
+        }
+        return Some(call);
+    }
+    if let Some(call) = doors.iter().find(leads) {
+        return Some(call.clone());
+    }
+    let mut call = doors.into_iter().next()?;
+    let door = call.door.as_mut()?;
+    *door = Door { hosts: vec![name.to_owned()], port: port.unwrap_or(door.port), paths: Vec::new() };
+    Some(Call { callee: name.to_owned(), host: name.to_owned(), port: door.port, meant: None, ..call })
 }
 
 /// Whether the DNS of the world may know a name: it has dots, and does not end as those of the mesh do.

@@ -49,7 +49,9 @@ fn a_call_is_traced_hop_by_hop() {
         run.says(0, &[]);
         assert!(run.stdout.contains("203.0.113.20:15443 is the gateway of `west`"), "{to}: {}", run.stdout);
     }
-    folder.run(&["trace", "wep", "--cluster", "east", "--to", "cart"]).says(2, &["runs no service `wep`", "`web`"]);
+    folder
+        .run(&["trace", "wep", "--cluster", "east", "--to", "cart"])
+        .says(2, &["runs no service and serves no ingress `wep`", "`web`"]);
     folder.run(&["trace", "web", "--cluster", "est", "--to", "cart"]).says(2, &["no cluster `est`", "`east`"]);
 }
 
@@ -97,4 +99,36 @@ services:
     // Where nothing is written, nothing is proved.
     folder.run(&["compile"]).says(0, &[]);
     folder.run(&["prove"]).says(1, &[]);
+}
+
+#[test]
+fn a_request_from_outside_is_traced_through_the_ingress() {
+    let folder = Folder::new(
+        r#"version: 1
+clusters:
+  east: {istio: "1.31.0", gateway: 34.70.9.157}
+services:
+  web: {clusters: east, ports: {http: 80}, workload: {image: example.com/web}}
+ingress:
+  shop: {service: web, hosts: [shop.example.com]}
+"#,
+    );
+    folder.compile();
+    for caller in ["shop", "outside"] {
+        let run = folder.run(&["trace", caller, "--cluster", "east", "--to", "shop.example.com"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let hops = [
+            "istio-ingressgateway has port 80  out/east/10-istio/istio-operator.yaml:",
+            "Gateway default/shop takes calls of `shop.example.com`  out/east/50-ingress/shop.yaml:",
+            "leads to web.default.svc.cluster.local:80",
+            "to `east`",
+        ];
+        assert!(hops.iter().all(|it| run.stdout.contains(it)), "{}", run.stdout);
+    }
+    let other = folder.run(&["trace", "outside", "--cluster", "east", "--to", "other.example.com"]);
+    assert!(
+        other.code == Some(1) && other.stdout.contains("no Gateway takes calls of `other.example.com`"),
+        "{other:?}"
+    );
+    folder.run(&["trace", "sho", "--cluster", "east", "--to", "web"]).says(2, &["serves no ingress `sho`", "`shop`"]);
 }

@@ -319,9 +319,9 @@ fn i05_endpoints_name_those_ports_and_the_port_of_the_gateway(mesh: &Mesh, broke
             if end.address.is_none() {
                 // istiod puts the gateway's port in, where the Service with pods names its target port.
                 let targets = call.service.ports.iter().map(|it| it.target.clone());
-                let named: BTreeSet<_> = targets.filter(|it| names.contains(it)).collect();
+                let looked_for: BTreeSet<_> = targets.filter(|it| names.contains(it)).collect();
                 let beside = call.service.runs_in(&here.name) && !is_entry;
-                broken.unless_same(&keys, &if beside { named } else { BTreeSet::new() }, who);
+                broken.unless_same(&keys, &if beside { looked_for } else { BTreeSet::new() }, who);
                 continue;
             }
             broken.unless_same(&keys, &names, who);

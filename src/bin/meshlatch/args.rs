@@ -357,7 +357,7 @@ pub(crate) struct WrittenArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
-    /// The service that calls, by its key in the topology.
+    /// Who calls: a service or an ingress by its key in the topology, or `outside`, through any ingress.
     pub(crate) caller: String,
 
     #[command(flatten)]
