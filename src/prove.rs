@@ -15,10 +15,12 @@
 
 mod asked;
 mod call;
+mod choice;
 mod cluster;
 mod crossing;
 mod dns;
 mod endpoint;
+mod fate;
 mod follow;
 mod gateways;
 mod hop;
@@ -27,6 +29,7 @@ mod identity;
 mod ingress;
 mod install;
 mod json;
+mod loss;
 mod name;
 mod object;
 mod odd;
@@ -35,6 +38,7 @@ mod path;
 mod pod;
 mod reach;
 mod read;
+mod review;
 mod route;
 mod service;
 mod tls;
@@ -48,12 +52,15 @@ use rayon::prelude::*;
 
 pub use asked::Unknown;
 pub use call::{Call, Caller};
+pub use fate::{Effect, Fate};
 pub use hop::{Break, Hop, HopKind};
 pub use human::{Detail, human, traced};
-pub use json::json;
+pub use json::{json, json_of};
+pub use loss::Loss;
 pub use object::{Id, Object, Place, Position};
 pub use odd::Odd;
 pub use path::{Path, Stopped, Way};
+pub use review::{review, survival};
 
 use crate::topology::{Address, ClusterId};
 use crate::trees::{Files, Unreadable};

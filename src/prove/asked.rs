@@ -111,7 +111,7 @@ fn parts(to: &str) -> Result<(&str, Option<u16>), Unknown> {
     }
 }
 
-fn unknown(message: String, name: &str, known: &[&str]) -> Unknown {
+pub(super) fn unknown(message: String, name: &str, known: &[&str]) -> Unknown {
     let help = match nearest(name, known.iter().copied()) {
         Some(near) => format!("there is `{near}`"),
         None => format!("there are {}", known.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")),

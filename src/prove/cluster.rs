@@ -22,6 +22,8 @@ pub(crate) struct Cluster {
     pub(super) istio: Release,
     /// Whether its gateway has a filter chain a service, which is what Istio does today.
     pub(super) passes_through: bool,
+    /// `region/zone/subzone` of its nodes; empty if nobody says it.
+    pub(super) locality: String,
     pub(super) install: Install,
     objects: BTreeMap<Id, Arc<Object>>,
     /// Objects by their kind and a host that they are about.
@@ -42,6 +44,7 @@ impl Cluster {
             name: name.to_owned(),
             istio,
             passes_through,
+            locality: String::new(),
             install,
             objects: BTreeMap::new(),
             hosts: BTreeMap::new(),

@@ -29,6 +29,8 @@ pub(super) struct Remote {
     pub(super) address: String,
     pub(super) port: u16,
     pub(super) network: String,
+    /// `region/zone/subzone`; empty if nobody says it.
+    pub(super) locality: String,
     pub(super) labels: BTreeMap<String, String>,
     /// Whether it takes mTLS.
     pub(super) takes_mtls: bool,
@@ -138,6 +140,7 @@ impl<'a> Known<'a> {
             takes_mtls: said.map_or(!account.is_empty(), |it| it == "istio"),
             account: (!account.is_empty()).then(|| (identity, place.below(&["serviceAccount"]))),
             network,
+            locality: word(value, &["locality"]).to_owned(),
             labels,
             place,
         }))

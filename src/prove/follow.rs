@@ -1,6 +1,7 @@
 //! `World::follow`: a call from the caller's pods, or from outside, to everybody who may answer.
 
 use super::call::{Call, Caller};
+use super::choice::{Balance, Choice};
 use super::cluster::Cluster;
 use super::endpoint::Endpoint;
 use super::hop::{Break, HopKind, Trail};
@@ -9,12 +10,10 @@ use super::name::{Found, Question};
 use super::origin::Origin;
 use super::path::{Path, Stopped, Way};
 use super::reach::Step;
-use super::route::{Request, Target, rules};
-use super::service::{Known, KnownPort, Lookup, Viewer};
+use super::route::{Request, Target};
+use super::service::{Known, KnownPort, Lookup};
 use super::tls::Speech;
-use super::value::{at, words};
 use super::{World, ingress};
-use crate::topology::NETWORK_LABEL;
 
 /// A call on its way.
 pub(super) struct Walk<'a> {
@@ -100,7 +99,7 @@ impl<'a> Walk<'a> {
                 .mend("add a ServiceEntry of the host"));
         }
         trail.holds(HopKind::Route, &self.here().name, "", "the sidecar passes on what it does not know", None);
-        ways.push(Way { cluster: None, via: None, share: None, hops: Vec::new() });
+        ways.push(Way { cluster: None, via: None, share: None, hops: Vec::new(), choice: Choice::default() });
         Ok(())
     }
 
@@ -151,11 +150,13 @@ impl<'a> Walk<'a> {
         ways: &mut Vec<Way>,
     ) -> Result<(), Box<Break>> {
         let viewer = &self.origin.viewer;
+        let order = ways.last().map_or(0, |it| it.choice.target + 1);
         let outside = self.call.outside && known.is_external();
         if outside && known.is_looked_up() {
             let text = format!("the addresses of `{}` are the DNS's outside to say", known.host);
             trail.holds(HopKind::Endpoint, &self.here().name, "", text, known.place(&["spec", "resolution"]));
-            ways.push(Way { cluster: None, via: None, share: target.share, hops: Vec::new() });
+            let choice = Choice { target: order, ..Choice::default() };
+            ways.push(Way { cluster: None, via: None, share: target.share, hops: Vec::new(), choice });
             return Ok(());
         }
         let endpoints = known.chosen(viewer, port, target.subset.as_deref(), trail)?;
@@ -167,11 +168,13 @@ impl<'a> Walk<'a> {
             subset: target.subset.as_deref(),
             has_sidecar: self.origin.has_sidecar,
         };
-        let ranks: Vec<usize> = endpoints.iter().map(|it| self.rank(known, it)).collect();
+        let balance = Balance::of(viewer, known, port.number, target.subset.as_deref());
+        let ranks: Vec<usize> = endpoints.iter().map(|it| balance.rank(it)).collect();
         let first = ranks.iter().min().copied().unwrap_or_default();
         for (endpoint, rank) in endpoints.iter().zip(ranks) {
             let start = trail.hops.len();
-            let step = Step { speech: &speech, expected: &expected, share: target.share, outside };
+            let choice = balance.choice(order, endpoint);
+            let step = Step { speech: &speech, expected: &expected, share: target.share, outside, choice };
             match self.to_endpoint(&step, endpoint, trail, ways) {
                 Err(broken) if rank > first => {
                     trail.hops.truncate(start);
@@ -181,21 +184,6 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
-    }
-
-    /// How many endpoints with more of the labels that a rule of failover asks for come before one.
-    fn rank(&self, known: &Known<'a>, endpoint: &Endpoint<'a>) -> usize {
-        let here = self.here();
-        let network = here.install.network();
-        let labels = endpoint.labels(&network);
-        let mut own = self.origin.viewer.labels.clone().unwrap_or_default();
-        own.entry(NETWORK_LABEL.to_owned()).or_insert(network);
-        let priority = failover_priority(&self.origin.viewer, known);
-        let matches = |it: &&String| match it.split_once('=') {
-            Some((key, value)) => labels.get(key).is_some_and(|it| it == value),
-            None => labels.get(*it) == own.get(*it),
-        };
-        priority.len() - priority.iter().take_while(matches).count()
     }
 
     /// Who may answer for a host: what the entry says, and the accounts of all who stand behind it.
@@ -214,15 +202,4 @@ impl<'a> Walk<'a> {
         }
         Ok(expected)
     }
-}
-
-/// The labels by which endpoints come first, as long as failing ones are thrown out.
-fn failover_priority(viewer: &Viewer<'_>, known: &Known<'_>) -> Vec<String> {
-    let rules = rules(viewer, known);
-    let Some(policy) = rules.iter().find_map(|it| at(&it.value, &["spec", "trafficPolicy"])) else { return Vec::new() };
-    if policy.get("outlierDetection").is_none() {
-        return Vec::new();
-    }
-    let all = words(policy, &["loadBalancer", "localityLbSetting", "failoverPriority"]);
-    all.map(str::to_owned).collect()
 }

@@ -59,7 +59,23 @@ pub fn human(proof: &Proof<'_>, detail: Detail, color: bool) -> String {
     for (cluster, calls) in absent(proof) {
         let _ = writeln!(out, "not followed: {calls}, for nothing is written for `{}`", shown(cluster));
     }
-    out + &summary(proof)
+    out.push_str(&summary(proof));
+    if detail == Detail::Hops {
+        out.push_str(&single_points(proof));
+    }
+    out
+}
+
+/// What kills calls when it alone is gone, the most calls first.
+fn single_points(proof: &Proof<'_>) -> String {
+    let mut points: Vec<_> = proof.single_points().into_iter().map(|(loss, calls)| (calls.len(), loss)).collect();
+    points.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    let mut out = String::new();
+    for (calls, loss) in points {
+        let calls = if calls == 1 { "1 call dies".to_owned() } else { format!("{calls} calls die") };
+        let _ = writeln!(out, "single point of failure: {}, without which {calls}", shown(&loss.to_string()));
+    }
+    out
 }
 
 /// The hops of one call, as a traceroute has them.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::hop::{Break, Hop};
 use super::object::Place;
-use super::{Call, Caller, Proof};
+use super::{Call, Caller, Effect, Fate, Loss, Proof, Way};
 
 /// The proof as JSON, with a newline at the end.
 #[must_use]
@@ -39,8 +39,64 @@ pub fn json(proof: &Proof<'_>) -> String {
             json!({"cluster": odd.cluster, "what": odd.what, "place": place(&odd.place), "calls": calls})
         })
         .collect();
-    let all = json!({"proved": proved, "broken": broken, "notFollowed": absent, "notUnderstood": odd});
+    let points: Vec<_> = proof
+        .single_points()
+        .into_iter()
+        .map(|(loss, calls)| {
+            let calls: Vec<_> = calls.into_iter().map(called).collect();
+            json!({"without": lost(&loss), "dies": calls})
+        })
+        .collect();
+    let all = json!({
+        "proved": proved, "broken": broken, "notFollowed": absent, "notUnderstood": odd, "singlePoints": points,
+    });
     format!("{all:#}\n")
+}
+
+/// What losses do as JSON, with a newline at the end.
+#[must_use]
+pub fn json_of(proof: &Proof<'_>, effects: &[Effect<'_>]) -> String {
+    let effects: Vec<_> = effects
+        .iter()
+        .map(|it| {
+            let without: Vec<_> = it.losses.iter().map(lost).collect();
+            let touched: Vec<_> = it.touched.iter().map(|(call, fate)| fated(call, fate)).collect();
+            json!({
+                "without": without,
+                "survive": it.surviving,
+                "fallOver": it.falling_over(),
+                "failInPart": it.failing_in_part(),
+                "die": it.dying(),
+                "goneWithIt": it.gone,
+                "calls": touched,
+            })
+        })
+        .collect();
+    let all = json!({"losses": effects, "broken": proof.broken.len(), "notFollowed": proof.absent.len()});
+    format!("{all:#}\n")
+}
+
+fn lost(loss: &Loss) -> Value {
+    match loss {
+        Loss::Cluster(name) => json!({"kind": "cluster", "cluster": name}),
+        Loss::Gateway(name) => json!({"kind": "gateway", "cluster": name}),
+        Loss::Service(key, cluster) => json!({"kind": "service", "service": key, "cluster": cluster}),
+    }
+}
+
+fn fated(call: &Call, fate: &Fate<'_>) -> Value {
+    let over = |ways: &[&Way]| -> Vec<Value> {
+        ways.iter().map(|it| json!({"cluster": it.cluster, "via": it.via, "share": it.share})).collect()
+    };
+    match fate {
+        Fate::Gone => json!({"call": called(call), "fate": "gone"}),
+        Fate::Survives => json!({"call": called(call), "fate": "survives"}),
+        Fate::FallsOver(ways) => json!({"call": called(call), "fate": "fallsOver", "to": over(ways)}),
+        Fate::FailsInPart { share, why, broken: end, over: ways } => json!({
+            "call": called(call), "fate": "failsInPart", "share": share, "why": why, "to": over(ways), "break": broken(end),
+        }),
+        Fate::Dies(end) => json!({"call": called(call), "fate": "dies", "break": broken(end)}),
+    }
 }
 
 fn called(call: &Call) -> Value {

@@ -1,5 +1,6 @@
 //! `Path`: where a call goes, hop by hop; `Stopped`: where it ends.
 
+use super::choice::Choice;
 use super::hop::{Break, Hop, Passed};
 
 /// Where a call goes.
@@ -27,6 +28,7 @@ pub struct Way {
     pub share: Option<u64>,
     /// The hops.
     pub hops: Vec<Hop>,
+    pub(super) choice: Choice,
 }
 
 /// Where a call ends, and how far it got.

@@ -67,6 +67,14 @@ impl<'a> Pods<'a> {
         Some(pods)
     }
 
+    /// How many there are; `None` if nobody says.
+    pub(super) fn count(&self) -> Option<u64> {
+        match self.object.id.kind.as_str() {
+            "Pod" => Some(1),
+            _ => at(&self.object.value, &["spec", "replicas"]).and_then(Value::as_u64),
+        }
+    }
+
     fn way(&self) -> &'static [&'static str] {
         match self.object.id.kind.as_str() {
             "Pod" => &[],

@@ -1,5 +1,6 @@
 //! From a sidecar to one endpoint: pods of the own cluster, or those behind the gateway of another.
 
+use super::choice::Choice;
 use super::cluster::Cluster;
 use super::crossing::{Crossing, ServerName};
 use super::endpoint::{Endpoint, Remote};
@@ -22,6 +23,7 @@ pub(super) struct Step<'a> {
     pub(super) share: Option<u64>,
     /// Whether whoever answers is outside of the mesh.
     pub(super) outside: bool,
+    pub(super) choice: Choice,
 }
 
 impl<'a> Walk<'a> {
@@ -35,7 +37,7 @@ impl<'a> Walk<'a> {
         let start = trail.hops.len();
         let mut add = |trail: &mut Trail, cluster: Option<&str>, via: Option<String>| {
             let hops = trail.hops.split_off(start);
-            ways.push(Way { cluster: cluster.map(str::to_owned), via, share: step.share, hops });
+            ways.push(Way { cluster: cluster.map(str::to_owned), via, share: step.share, hops, choice: step.choice });
         };
         match endpoint {
             Endpoint::Pods(pods, listens) => {

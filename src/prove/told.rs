@@ -15,6 +15,7 @@ use crate::topology::{ClusterId, INGRESS_GATEWAY, Service, TargetPort, Topology,
 
 /// Adds to a cluster what is not written in it, unless it is.
 pub(super) fn tell(topology: &Topology, here: ClusterId, cluster: &mut Cluster) {
+    cluster.locality = topology.cluster(here).locality.clone().unwrap_or_default();
     for service in topology.view(here).local.iter().map(|it| topology.service(*it)) {
         if matches!(service.workload, Workload::Deployment(_)) {
             continue;

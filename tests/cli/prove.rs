@@ -132,3 +132,28 @@ ingress:
     );
     folder.run(&["trace", "sho", "--cluster", "east", "--to", "web"]).says(2, &["serves no ingress `sho`", "`shop`"]);
 }
+
+#[test]
+fn what_becomes_of_calls_without_something_is_told() {
+    let folder = compiled();
+    let run = folder.run(&["prove", "--without-cluster", "west"]);
+    run.says(0, &[]);
+    let end = "without the cluster `west`: 0 of 1 calls survive, 0 fall over, 0 fail in part, 1 die\n";
+    assert!(run.stdout.starts_with("dies        `web` in `east`") && run.stdout.ends_with(end), "{}", run.stdout);
+    let both = folder.run(&["prove", "--without-gateway", "west", "--without-service", "web@east", "--format", "json"]);
+    let read: serde_json::Value = serde_json::from_str(&both.stdout).expect("it is JSON");
+    assert_eq!((both.code, &read["losses"][0]["goneWithIt"]), (Some(0), &1.into()));
+    let each = folder.run(&["prove", "--each-failure"]);
+    each.says(0, &[]);
+    assert!(each.stdout.contains("\n| the gateway of `west` | 0 | 0 | 0 | 1 | 0 |\n"), "{}", each.stdout);
+    let point = "single point of failure: the cluster `west`, without which 1 call dies\n";
+    assert!(folder.run(&["prove", "-v"]).stdout.contains(point));
+    folder.run(&["prove", "--without-cluster", "wset"]).says(2, &["no cluster `wset`", "there is `west`"]);
+    folder.run(&["prove", "--without-gateway", "wset"]).says(2, &["no cluster `wset`", "there is `west`"]);
+    folder.run(&["prove", "--without-service", "carts"]).says(2, &["no service `carts`", "there is `cart`"]);
+    folder.run(&["prove", "--without-service", "cart@east"]).says(2, &["`cart` does not run in `east`", "`west`"]);
+    folder.write(ENTRY, &folder.read(ENTRY).replace("203.0.113.20", "203.0.113.21"));
+    let broken = folder.run(&["prove", "--each-failure"]);
+    assert_eq!(broken.code, Some(1));
+    assert!(broken.stdout.ends_with("left aside: 1 that are broken already, 0 that could not be followed\n"));
+}

@@ -61,7 +61,10 @@ pub(crate) enum Command {
     /// which it ends, with what Istio does then, and with how to mend it. What is not understood, such as a
     /// filter of Envoy, is named with the calls on which it may act.
     ///
-    /// Exit codes: 0 every call is proved, 1 one is broken or could not be followed, 2 trouble.
+    /// With an option that says what is gone, it tells what becomes of the calls that are proved.
+    ///
+    /// Exit codes: 0 every call is proved, 1 one is broken or could not be followed, 2 trouble. What becomes of
+    /// calls without something does not change that.
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(ProveArgs),
     /// Follow one call, hop by hop, each with the file and the line that decides it.
@@ -334,6 +337,29 @@ pub(crate) struct ProveArgs {
     /// How it is printed.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     pub(crate) format: Format,
+
+    #[command(flatten)]
+    pub(crate) lost: LostArgs,
+}
+
+/// What is gone, all at once.
+#[derive(Debug, Args)]
+pub(crate) struct LostArgs {
+    /// Tell what becomes of the calls when a cluster is gone: its pods, its gateways and its callers; may be repeated.
+    #[arg(long, value_name = "NAME", help_heading = "What if")]
+    pub(crate) without_cluster: Vec<String>,
+
+    /// When nothing comes in through the gateway of a cluster; may be repeated.
+    #[arg(long, value_name = "CLUSTER", help_heading = "What if")]
+    pub(crate) without_gateway: Vec<String>,
+
+    /// When the pods of a service are gone, everywhere or in one cluster; may be repeated.
+    #[arg(long, value_name = "SERVICE|SERVICE@CLUSTER", help_heading = "What if")]
+    pub(crate) without_service: Vec<String>,
+
+    /// When each cluster, each gateway and each service is gone, one at a time: a table in Markdown.
+    #[arg(long, help_heading = "What if", conflicts_with_all = ["without_cluster", "without_gateway", "without_service"])]
+    pub(crate) each_failure: bool,
 }
 
 /// What was written for the clusters, and who is to call whom.
@@ -630,6 +656,11 @@ Examples:
   What a kustomize overlay makes of it, a file a cluster
       kustomize build overlays/east > built/east.yaml
       meshlatch prove built
+  What a cluster that is gone does to the calls, and two gateways at once
+      meshlatch prove --without-cluster east
+      meshlatch prove --without-gateway east --without-gateway west
+  A table of everything that may fail, for a design review
+      meshlatch prove --each-failure > failures.md
   The broken calls, for a program
       meshlatch prove --format json | jq '.broken[].break'";
 

@@ -4,16 +4,22 @@ use std::io;
 
 use annotate_snippets::Level;
 use meshlatch::Mesh;
-use meshlatch::prove::{self as proving, Detail, World};
+use meshlatch::prove::{self as proving, Detail, Effect, Loss, Proof, Unknown, World};
 
-use crate::args::{Format, ProveArgs, TopologyArgs, TraceArgs, WrittenArgs};
+use crate::args::{Format, LostArgs, ProveArgs, TopologyArgs, TraceArgs, WrittenArgs};
 use crate::failure::Failure;
 use crate::{Status, compile, diff, terminal};
 
 /// Follows every call; [`Status::Wrong`] if one is broken.
 pub(crate) fn run(args: &ProveArgs) -> Result<Status, Failure> {
-    let Some((_, world)) = read(&args.written)? else { return Ok(Status::Wrong) };
+    let Some((mesh, world)) = read(&args.written)? else { return Ok(Status::Wrong) };
+    let losses = losses(&mesh, &args.lost)?;
     let proof = world.prove();
+    let status = if proof.broken.is_empty() && proof.absent.is_empty() { Status::Well } else { Status::Wrong };
+    if args.lost.each_failure || !losses.is_empty() {
+        terminal::print(&lost(&mesh, &proof, &losses, args.format))?;
+        return Ok(status);
+    }
     let detail = match (args.quiet, args.verbose) {
         (true, _) => Detail::Quiet,
         (_, true) => Detail::Hops,
@@ -23,16 +29,38 @@ pub(crate) fn run(args: &ProveArgs) -> Result<Status, Failure> {
         Format::Human => terminal::print_styled(&proving::human(&proof, detail, true))?,
         Format::Json => terminal::print(&proving::json(&proof))?,
     }
-    Ok(if proof.broken.is_empty() && proof.absent.is_empty() { Status::Well } else { Status::Wrong })
+    Ok(status)
+}
+
+/// What is gone, all at once.
+fn losses(mesh: &Mesh, args: &LostArgs) -> Result<Vec<Loss>, Failure> {
+    let clusters = args.without_cluster.iter().map(|it| Loss::cluster(mesh, it));
+    let gateways = args.without_gateway.iter().map(|it| Loss::gateway(mesh, it));
+    let services = args.without_service.iter().map(|it| Loss::service(mesh, it));
+    clusters.chain(gateways).chain(services).collect::<Result<_, _>>().map_err(failure)
+}
+
+/// What becomes of the calls without these, or without each thing, if none is named.
+fn lost(mesh: &Mesh, proof: &Proof<'_>, losses: &[Loss], format: Format) -> String {
+    let effects: Vec<Effect<'_>> = match losses {
+        [] => Loss::each(mesh).into_iter().map(|it| proof.without(&[it])).collect(),
+        losses => vec![proof.without(losses)],
+    };
+    match (format, losses) {
+        (Format::Json, _) => proving::json_of(proof, &effects),
+        (Format::Human, []) => proving::review(proof, &effects),
+        (Format::Human, _) => effects.iter().map(|it| proving::survival(proof, it)).collect(),
+    }
+}
+
+fn failure(unknown: Unknown) -> Failure {
+    unknown.help.into_iter().fold(Failure::new(unknown.message), Failure::help)
 }
 
 /// Follows one call; [`Status::Wrong`] if it is broken.
 pub(crate) fn trace(args: &TraceArgs) -> Result<Status, Failure> {
     let Some((mesh, world)) = read(&args.written)? else { return Ok(Status::Wrong) };
-    let call = world.call(&mesh, &args.caller, &args.cluster, &args.to).map_err(|unknown| {
-        let failure = Failure::new(unknown.message);
-        unknown.help.into_iter().fold(failure, Failure::help)
-    })?;
+    let call = world.call(&mesh, &args.caller, &args.cluster, &args.to).map_err(failure)?;
     let outcome = world.follow(&call);
     terminal::print_styled(&proving::traced(&call, &outcome, true))?;
     Ok(if outcome.is_ok() { Status::Well } else { Status::Wrong })
