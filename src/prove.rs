@@ -190,7 +190,7 @@ impl World {
                 Err(stopped) => &stopped.passed,
             };
             for (odd, calls) in &mut touched {
-                if passed.iter().any(|it| odd.may_act_on(it)) {
+                if passed.iter().any(|it| odd.may_act_on(call, it)) {
                     calls.push(call);
                 }
             }

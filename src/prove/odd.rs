@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde_yaml::Value;
 
 use super::World;
+use super::call::Call;
 use super::cluster::Cluster;
 use super::hop::Passed;
 use super::object::{Object, Place};
 use super::pod::Pods;
-use super::value::{at, fits, keys, list, pairs, word};
+use super::service::covers;
+use super::value::{at, fits, keys, list, pairs, word, words};
 use crate::topology::ROOT_NAMESPACE;
 
 /// What is not understood.
@@ -25,6 +27,8 @@ pub struct Odd {
     /// The namespace on whose pods it may act; `None` if all.
     namespace: Option<String>,
     selector: BTreeMap<String, String>,
+    /// The name on whose calls alone it may act, if it is one.
+    host: Option<String>,
 }
 
 impl PartialEq for Odd {
@@ -85,6 +89,7 @@ impl World {
                 place,
                 namespace: None,
                 selector: BTreeMap::new(),
+                host: None,
             });
             of_mesh.into_iter().chain(cluster.objects().flat_map(|it| of(cluster, it)))
         })
@@ -103,6 +108,7 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
         place,
         namespace: namespace.clone(),
         selector: selector.clone(),
+        host: None,
     };
     if kind == "NetworkPolicy" {
         let selector = pairs(&object.value, &["spec", "podSelector", "matchLabels"]);
@@ -125,6 +131,9 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
         return vec![odd(object.to_string(), Place::new(object, &["kind"]))];
     }
     let mut all = Vec::new();
+    if kind == "VirtualService" {
+        all.extend(second_routes(cluster, object));
+    }
     for (_, path, names) in FIELDS.iter().filter(|it| it.0 == kind) {
         for (path, value) in expanded(&object.value, path) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -138,6 +147,25 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
         all.push(odd(format!("the action of {object}"), Place::new(object, &["spec", "action"])));
     }
     all
+}
+
+/// Hosts of a `VirtualService` that another one has, too: the older is taken, and no file says which that is.
+fn second_routes(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
+    let hosts = words(&object.value, &["spec", "hosts"]).enumerate();
+    let second = hosts.filter_map(|(index, host)| {
+        let all = cluster.about("VirtualService", host).into_iter();
+        let mut same = all.filter(|it| words(&it.value, &["spec", "hosts"]).any(|it| it == host));
+        let first = same.next().filter(|it| it.id < object.id && same.any(|it| it.id == object.id))?;
+        Some(Odd {
+            cluster: cluster.name.clone(),
+            what: format!("{object} beside {first}, which has the host `{host}`, too,"),
+            place: Place::new(object, &["spec", "hosts", &index.to_string()]),
+            namespace: None,
+            selector: BTreeMap::new(),
+            host: Some(host.to_owned()),
+        })
+    });
+    second.collect()
 }
 
 /// The value at a way, or each element of the list there, with its way.
@@ -157,8 +185,10 @@ fn expanded<'a>(value: &'a Value, path: &[&str]) -> Vec<(Vec<String>, &'a Value)
 
 impl Odd {
     /// Whether it may act on a call that passes these pods.
-    pub(super) fn may_act_on(&self, passed: &Passed) -> bool {
-        self.cluster == passed.cluster
+    pub(super) fn may_act_on(&self, call: &Call, passed: &Passed) -> bool {
+        let is_called = |host: &String| covers(host, &call.host) && self.cluster == call.cluster;
+        self.host.as_ref().is_none_or(is_called)
+            && self.cluster == passed.cluster
             && self.namespace.as_ref().is_none_or(|it| *it == passed.namespace)
             && fits(&passed.labels, &self.selector)
     }

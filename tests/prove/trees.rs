@@ -237,3 +237,23 @@ fn what_was_not_run_on_a_cluster_is_found_as_the_sources_of_istio_say() {
         assert!(hops.contains(&hop), "{path} with {to}: {hops:?}");
     }
 }
+
+#[test]
+fn a_second_route_of_a_host_is_not_understood() {
+    let folder = support::root().join("tests/golden/weights");
+    let (mesh, mut tree) = (topology(&folder), support::read_tree(&folder.join("out")));
+    let route = |name: &str, host: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{hosts: [{host}], http: [{{route: [{{destination: {{host: {host}}}}}]}}]}}\n"
+        )
+    };
+    let texts = [route("z-second", "cart.shop.global"), route("z-other", "other.shop.global")];
+    tree.insert("south/second.yaml".to_owned(), texts.join("---\n"));
+    *tree.get_mut("south/kustomization.yaml").expect("it is there") += "- second.yaml\n";
+    let world = world(&mesh, &tree);
+    let odd: Vec<_> = world.prove().odd.into_iter().map(|(it, calls)| (it.what, calls.len())).collect();
+    let what = "VirtualService shop/z-second beside VirtualService shop/cart-shop-global, which has the host \
+                `cart.shop.global`, too,";
+    assert_eq!(odd, [(what.to_owned(), 2)]);
+}
