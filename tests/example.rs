@@ -129,6 +129,24 @@ fn the_readme_shows_why() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), block("text why"));
 }
 
+#[test]
+fn the_readme_shows_what_each_failure_does() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let north = "35.193.92.27}\n  north: {istio: \"1.31.0\", gateway: 198.51.100.3}\n";
+    let text = block("yaml topology").replace("35.193.92.27}\n", north);
+    let text = text.replace("    clusters: east\n    ports: {grpc", "    clusters: [east, north]\n    ports: {grpc");
+    std::fs::write(folder.path().join("topology.yaml"), text).expect("a file can be written");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meshlatch"));
+        let output = command.args(words).current_dir(folder.path()).output().expect("the program starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    run(&["compile"]);
+    let printed = run(&["prove", "--each-failure"]);
+    assert!(printed.starts_with(&block("markdown failures")), "it prints\n{printed}");
+}
+
 /// Every script of the workflow, as it is written, over a pull request that moves a service and one
 /// that forgot to write its tree.
 #[test]
