@@ -1,6 +1,7 @@
 //! Every declared call followed through written trees: good ones, and ones that are broken on purpose.
 
 mod defect;
+mod fields;
 mod loss;
 mod text;
 mod trees;

@@ -136,7 +136,7 @@ impl<'a> Crossing<'a> {
             let all = list(&object.value, &["spec", "servers"]).iter().enumerate();
             for (index, server) in all {
                 let place = Place::new(object, &["spec", "servers", &index.to_string()]);
-                let at_port = opened.contains(&number(server, &["port", "number"]));
+                let at_port = number(server, &["port", "number"]).is_some_and(|it| opened.contains(&Some(it)));
                 if selects && at_port {
                     servers.push(Server {
                         passes: word(server, &["tls", "mode"]) == "AUTO_PASSTHROUGH",
@@ -202,6 +202,16 @@ impl<'a> Crossing<'a> {
                 .at(pods.place.clone())
                 .effect(RESET)
                 .mend("set its variable ISTIO_META_ROUTER_MODE to sni-dnat, which 1.8 needs"));
+        }
+        if let Some(place) = install.no_rewriting()
+            && (6..=8).contains(&self.owner.istio.minor)
+            && self.owner.of_kind_anywhere("EnvoyFilter").next().is_none()
+        {
+            return Err(self
+                .broken(HopKind::Chain, "nothing tells the gateway which Service a name of the suffix means")
+                .at(place)
+                .effect(RESET)
+                .mend("leave `includeEnvoyFilter` out, or bring an EnvoyFilter that rewrites the names"));
         }
         let name = &self.server_name;
         if !name.host.ends_with(&format!(".{}", install.suffix())) {
@@ -379,7 +389,10 @@ fn listeners(object: &Arc<Object>) -> Vec<Server> {
         let is_meant = number(it, &["port"]).is_some_and(|it| it.to_string() == port);
         let host = word(it, &["hostname"]);
         Server {
-            passes: word(it, &["tls", "mode"]) == "Passthrough" && labels.contains_key(NETWORK_LABEL) && is_meant,
+            passes: word(it, &["protocol"]) == "TLS"
+                && word(it, &["tls", "mode"]) == "Passthrough"
+                && labels.contains_key(NETWORK_LABEL)
+                && is_meant,
             hosts: vec![if host.is_empty() { "*" } else { host }.to_owned()],
             at_hosts: place.below(&["hostname"]),
             at_mode: place.below(&["tls", "mode"]),

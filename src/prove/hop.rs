@@ -139,6 +139,21 @@ impl Break {
 }
 
 impl HopKind {
+    /// Every step, in their order.
+    pub const ALL: [Self; 11] = [
+        Self::Name,
+        Self::Address,
+        Self::Scope,
+        Self::Route,
+        Self::Endpoint,
+        Self::Tls,
+        Self::Gateway,
+        Self::Chain,
+        Self::Owner,
+        Self::Pod,
+        Self::Identity,
+    ];
+
     /// As it is printed: `tls`.
     #[must_use]
     pub fn name(self) -> &'static str {

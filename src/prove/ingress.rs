@@ -10,6 +10,7 @@ use super::object::{Object, Place};
 use super::route::{Target, destinations, takes_all};
 use super::service::{covers, not_exported};
 use super::value::{fits, list, number, pairs, shown, word, words};
+use crate::topology::{Family, Protocol};
 
 /// Where the routes of an ingress lead.
 pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
@@ -44,9 +45,9 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
             &cluster.name,
             host.as_str(),
             format!("{} takes calls of `{host}`", gateway.object()),
-            Some(gateway.clone()),
+            Some(gateway.below(&["hosts"])),
         );
-        let (found, place) = led(cluster, pods, gateway.shared(), call, host)?;
+        let (found, place) = led(cluster, pods, &gateway, call, host)?;
         let text: Vec<_> = found.iter().map(Target::to_string).collect();
         trail.holds(
             HopKind::Route,
@@ -76,7 +77,7 @@ fn listening(cluster: &Cluster, pods: &GatewayPods, ports: [Option<u16>; 2], hos
                 ports.contains(&number(server, &["port", "number"])) && number(server, &["port", "number"]).is_some();
             let selects = fits(&pods.labels, &pairs(&object.value, &["spec", "selector"]));
             match (selects, at_port, takes) {
-                (true, true, true) => return Ok(place.below(&["hosts"])),
+                (true, true, true) => return Ok(place),
                 (false, true, true) => near = near.or(Some(Place::new(object, &["spec", "selector"]))),
                 (true, false, true) => near = near.or(Some(place.below(&["port"]))),
                 (true, true, false) => near = near.or(Some(place.below(&["hosts"]))),
@@ -99,10 +100,11 @@ fn listening(cluster: &Cluster, pods: &GatewayPods, ports: [Option<u16>; 2], hos
 fn led(
     cluster: &Cluster,
     pods: &GatewayPods,
-    gateway: &Arc<Object>,
+    server: &Place,
     call: &Call,
     host: &str,
 ) -> Result<(Vec<Target>, Place), Box<Break>> {
+    let gateway = server.shared();
     let mut near = None;
     for object in cluster.of_kind_anywhere("VirtualService") {
         let is_behind = words(&object.value, &["spec", "gateways"]).any(|it| match it.split_once('/') {
@@ -121,7 +123,7 @@ fn led(
             continue;
         }
         let mut targets = Vec::new();
-        for kind in ["http", "tls", "tcp"] {
+        for kind in served(server) {
             for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
                 let place = Place::new(object, &["spec", kind, &index.to_string()]);
                 targets.extend(destinations(route, &place, call.port, &object.id.namespace));
@@ -144,6 +146,20 @@ fn led(
     .at(near.or_else(|| Some(Place::new(gateway, &["metadata", "name"]))))
     .effect("404 NR: no route")
     .mend("add a VirtualService with this gateway and this host"))
+}
+
+/// The routes that a server of a Gateway serves, by what it is told to take.
+fn served(server: &Place) -> &'static [&'static str] {
+    let said = |path: &[&str]| server.value().map_or("", |it| word(it, path)).to_ascii_uppercase();
+    let is_passed = said(&["tls", "mode"]).ends_with("PASSTHROUGH");
+    match Protocol::parse(&said(&["port", "protocol"])).map(Protocol::family) {
+        Some(Family::Http) => &["http"],
+        Some(Family::Tls) if is_passed => &["tls"],
+        // What is called HTTPS is HTTP behind the certificate, and what is called TLS any stream.
+        Some(Family::Tls) if said(&["port", "protocol"]) == "HTTPS" => &["http"],
+        Some(Family::Tls | Family::Tcp) => &["tcp"],
+        _ => &["http", "tls", "tcp"],
+    }
 }
 
 /// Breaks if a declared path is none that a route takes.

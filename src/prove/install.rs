@@ -106,6 +106,12 @@ impl Install {
         said.filter(|it| text(it.0).is_some_and(|it| it == "true")).map(|it| it.1)
     }
 
+    /// What keeps the charts of 1.6 to 1.8 from rewriting names of the suffix at the gateway.
+    pub(super) fn no_rewriting(&self) -> Option<Place> {
+        let said = self.value(&["global", "multiCluster", "includeEnvoyFilter"]);
+        said.filter(|it| text(it.0).is_some_and(|it| it == "false")).map(|it| it.1)
+    }
+
     /// The suffix that the charts of 1.4 to 1.8 know.
     pub(super) fn suffix(&self) -> &str {
         let said = self.value(&["global", "multiCluster", "globalDomainSuffix"]);

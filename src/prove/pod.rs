@@ -101,10 +101,14 @@ impl<'a> Pods<'a> {
         for (index, container) in list(self.template(), &["spec", "containers"]).iter().enumerate() {
             let env = list(container, &["env"]);
             if let Some(variable) = env.iter().position(|it| word(it, &["name"]) == name) {
+                // What says neither a value nor from where it comes is empty.
+                let is_elsewhere = at(&env[variable], &["valueFrom"]).is_some();
                 let value = at(&env[variable], &["value"]).and_then(text);
+                let value = value.or_else(|| (!is_elsewhere).then(String::new));
+                let is_said = at(&env[variable], &["value"]).is_some();
                 let (index, variable) = (index.to_string(), variable.to_string());
                 let field: &[&str] = &["spec", "containers", &index, "env", &variable];
-                let place = if value.is_some() { [field, &["value"]].concat() } else { field.to_vec() };
+                let place = if is_said { [field, &["value"]].concat() } else { field.to_vec() };
                 return Some((value, self.place(&place)));
             }
         }
