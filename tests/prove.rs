@@ -2,6 +2,7 @@
 
 mod defect;
 mod fields;
+mod foreign;
 mod loss;
 mod text;
 mod trees;
