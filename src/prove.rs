@@ -43,6 +43,7 @@ mod route;
 mod service;
 mod tls;
 mod told;
+mod unasked;
 mod value;
 
 use std::collections::BTreeMap;
@@ -61,6 +62,7 @@ pub use object::{Id, Object, Place, Position};
 pub use odd::Odd;
 pub use path::{Path, Stopped, Way};
 pub use review::{review, survival};
+pub use unasked::{Unasked, UnaskedKind};
 
 use crate::topology::{Address, ClusterId};
 use crate::trees::{Files, Unreadable};
@@ -92,6 +94,8 @@ pub struct Proof<'a> {
     pub absent: Vec<(&'a Call, String)>,
     /// Objects that are not understood, each with the calls on which it may act.
     pub odd: Vec<(Odd, Vec<&'a Call>)>,
+    /// What no declared call asks for.
+    pub unasked: Vec<Unasked>,
 }
 
 impl World {
@@ -169,7 +173,9 @@ impl World {
     /// Follows every call.
     #[must_use]
     pub fn prove(&self) -> Proof<'_> {
-        self.proof(|_| true)
+        let mut proof = self.proof(|_| true);
+        proof.unasked = self.unasked(&proof);
+        proof
     }
 
     /// Follows every call, and keeps what is broken only.
@@ -182,7 +188,8 @@ impl World {
         let calls: Vec<&Call> = self.calls().collect();
         let follow = |call| Some((call, self.follow(call))).filter(|it| is_kept(&it.1));
         let followed: Vec<_> = calls.into_par_iter().filter_map(follow).collect();
-        let mut proof = Proof { proved: Vec::new(), broken: Vec::new(), absent: Vec::new(), odd: Vec::new() };
+        let mut proof =
+            Proof { proved: Vec::new(), broken: Vec::new(), absent: Vec::new(), odd: Vec::new(), unasked: Vec::new() };
         let mut touched: IndexMap<Odd, Vec<&Call>> = self.odd().map(|it| (it, Vec::new())).collect();
         for (call, outcome) in followed {
             let passed = match &outcome {

@@ -6,6 +6,7 @@ mod foreign;
 mod loss;
 mod text;
 mod trees;
+mod unasked;
 
 use std::collections::BTreeMap;
 use std::path::Path;

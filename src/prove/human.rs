@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::hop::{Break, Hop};
 use super::object::Place;
-use super::{Call, Path, Proof, Stopped, Way};
+use super::{Call, Path, Proof, Stopped, UnaskedKind, Way};
 use crate::diag::shown;
 
 /// How much is told of each call.
@@ -62,6 +62,27 @@ pub fn human(proof: &Proof<'_>, detail: Detail, color: bool) -> String {
     out.push_str(&summary(proof));
     if detail == Detail::Hops {
         out.push_str(&single_points(proof));
+        out.push_str(&unasked(proof));
+    }
+    out
+}
+
+/// What no declared call asks for.
+fn unasked(proof: &Proof<'_>) -> String {
+    let mut out = String::new();
+    for it in &proof.unasked {
+        let (what, position) = (shown(&it.what), it.place.position());
+        let place = format!("{}:{}:{}", it.place.file(), position.line, position.column);
+        let cluster = shown(&it.cluster);
+        let _ = match it.kind {
+            UnaskedKind::Dead => writeln!(out, "dead: {what} in `{cluster}`, which no declared call uses  {place}"),
+            UnaskedKind::Open => {
+                writeln!(
+                    out,
+                    "open: the gateway of `{cluster}` lets `{what}` in, which nobody elsewhere calls  {place}"
+                )
+            }
+        };
     }
     out
 }
@@ -111,6 +132,13 @@ fn summary(proof: &Proof<'_>) -> String {
     }
     if trusting > 0 {
         let _ = write!(text, "; {trusting} of them trust in what no file says");
+    }
+    match proof.unasked.len() {
+        0 => {}
+        1 => text.push_str("; 1 thing is written that no declared call asks for"),
+        many => {
+            let _ = write!(text, "; {many} things are written that no declared call asks for");
+        }
     }
     text + "\n"
 }

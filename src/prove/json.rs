@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::hop::{Break, Hop};
 use super::object::Place;
-use super::{Call, Caller, Effect, Fate, Loss, Proof, Way};
+use super::{Call, Caller, Effect, Fate, Loss, Proof, UnaskedKind, Way};
 
 /// The proof as JSON, with a newline at the end.
 #[must_use]
@@ -47,8 +47,13 @@ pub fn json(proof: &Proof<'_>) -> String {
             json!({"without": lost(&loss), "dies": calls})
         })
         .collect();
+    let unasked = |kind: UnaskedKind| -> Vec<Value> {
+        let all = proof.unasked.iter().filter(|it| it.kind == kind);
+        all.map(|it| json!({"cluster": it.cluster, "what": it.what, "place": place(&it.place)})).collect()
+    };
     let all = json!({
         "proved": proved, "broken": broken, "notFollowed": absent, "notUnderstood": odd, "singlePoints": points,
+        "dead": unasked(UnaskedKind::Dead), "open": unasked(UnaskedKind::Open),
     });
     format!("{all:#}\n")
 }

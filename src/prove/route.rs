@@ -99,14 +99,8 @@ impl Request<'_> {
                 // What fits none of the matches is answered with 404.
                 return self.told(targets, Place::new(routes, &["spec", kind]), trail);
             }
-            if !all.is_empty() && *kind == "http" {
-                return Err(self
-                    .broken(format!("no route of {routes} is for port {}", self.port))
-                    .at(Place::new(routes, &["spec", kind]))
-                    .effect("404 NR: no route")
-                    .mend("add a route without `match`, or with this port"));
-            }
         }
+        // Routes that are all for other ports are as none: the host leads to itself.
         Ok(vec![own()])
     }
 

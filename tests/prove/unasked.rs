@@ -1,0 +1,103 @@
+//! What is written although no declared call asks for it.
+
+use meshlatch::prove::{UnaskedKind, World};
+
+use crate::support;
+
+/// What is told of a topology's bundles and these further files.
+fn told(topology: &str, more: &[(&str, &str)]) -> Vec<(UnaskedKind, String)> {
+    let mesh = support::compile(topology);
+    let mut files = support::tree(&mesh);
+    for (path, text) in more {
+        let file = files.entry((*path).to_owned()).or_default();
+        if !file.is_empty() {
+            file.push_str("---\n");
+        }
+        file.push_str(text);
+    }
+    let world = World::of_tree(&mesh, "out", &super::files(&files), "default").expect("it can be read");
+    let proof = world.prove();
+    assert!(proof.broken.is_empty(), "{:?}", proof.broken);
+    proof.unasked.iter().map(|it| (it.kind, format!("{}: {}", it.cluster, it.what))).collect()
+}
+
+const MESH: &str = r#"version: 1
+clusters:
+  east: {istio: "1.31.0", gateway: 34.70.9.157}
+  west: {istio: "1.31.0", gateway: 35.193.92.27}
+services:
+  cart: {clusters: east, ports: {grpc: 7070}, workload: {image: example.com/cart}}
+  web: {clusters: west, ports: {http: 80}, calls: [{service: cart, env: CART}], workload: {image: example.com/web}}
+"#;
+
+/// Nothing is made in vain.
+#[test]
+fn nothing_is_dead_in_any_golden_case() {
+    for (name, folder) in support::golden_cases() {
+        let topology = std::fs::read_to_string(folder.join("topology.yaml")).expect("a case has a topology");
+        let mesh = support::compile(&topology);
+        let world = World::of_mesh(&mesh).expect("bundles can be read");
+        let proof = world.prove();
+        let unasked = proof.unasked.iter().map(|it| format!("{:?} {}: {}", it.kind, it.cluster, it.what));
+        // A cluster whose share is nothing is ready to get one.
+        let is_in_vain = |it: &String| name != "weights" || !it.contains(" north: ") || !it.contains("cart");
+        assert_eq!(unasked.filter(is_in_vain).collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn what_no_call_goes_by_is_dead() {
+    assert_eq!(told(MESH, &[]), []);
+    let left = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: till, namespace: default}
+spec:
+  hosts: [till.default.global]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  addresses: [240.0.99.9]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 34.70.9.157, ports: {http: 15443}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: till, namespace: default}
+spec: {host: till.default.global, trafficPolicy: {outlierDetection: {consecutiveGatewayErrors: 5}}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: till, namespace: default}
+spec: {selector: {matchLabels: {app: till}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: all, namespace: default}
+spec: {host: '*.default.global', trafficPolicy: {connectionPool: {tcp: {maxConnections: 9}}}}
+";
+    let dead = |what: &str| (UnaskedKind::Dead, format!("west: {what} default/till"));
+    assert_eq!(
+        told(MESH, &[("west/20-mesh/cart.default.yaml", left)]),
+        [dead("AuthorizationPolicy"), dead("DestinationRule"), dead("ServiceEntry")]
+    );
+}
+
+/// A gateway that lets in more than anybody is declared to call.
+#[test]
+fn a_host_that_nobody_elsewhere_calls_is_open() {
+    let more = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: more, namespace: istio-system}
+spec:
+  selector: {istio: eastwestgateway}
+  servers:
+  - port: {number: 15443, name: tls, protocol: TLS}
+    tls: {mode: AUTO_PASSTHROUGH}
+    hosts: [till.default.global, '*.global', '*.local']
+";
+    let open = |host: &str| (UnaskedKind::Open, format!("east: {host}"));
+    assert_eq!(
+        told(MESH, &[("east/20-mesh/east-west-gateway.yaml", more)]),
+        [open("till.default.global"), open("*.local")],
+        "somebody calls what `*.global` covers"
+    );
+}
