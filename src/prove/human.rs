@@ -76,6 +76,12 @@ fn unasked(proof: &Proof<'_>) -> String {
         let cluster = shown(&it.cluster);
         let _ = match it.kind {
             UnaskedKind::Dead => writeln!(out, "dead: {what} in `{cluster}`, which no declared call uses  {place}"),
+            UnaskedKind::Unguarded => {
+                writeln!(
+                    out,
+                    "open: the pods of {what} in `{cluster}` let anybody in: no AuthorizationPolicy is about them  {place}"
+                )
+            }
             UnaskedKind::Open => {
                 writeln!(
                     out,
@@ -133,7 +139,7 @@ fn summary(proof: &Proof<'_>) -> String {
     if trusting > 0 {
         let _ = write!(text, "; {trusting} of them trust in what no file says");
     }
-    match proof.unasked.len() {
+    match proof.unasked.iter().filter(|it| it.kind != UnaskedKind::Unguarded).count() {
         0 => {}
         1 => text.push_str("; 1 thing is written that no declared call asks for"),
         many => {

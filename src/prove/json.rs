@@ -53,7 +53,7 @@ pub fn json(proof: &Proof<'_>) -> String {
     };
     let all = json!({
         "proved": proved, "broken": broken, "notFollowed": absent, "notUnderstood": odd, "singlePoints": points,
-        "dead": unasked(UnaskedKind::Dead), "open": unasked(UnaskedKind::Open),
+        "dead": unasked(UnaskedKind::Dead), "open": unasked(UnaskedKind::Open), "unguarded": unasked(UnaskedKind::Unguarded),
     });
     format!("{all:#}\n")
 }

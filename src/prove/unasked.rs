@@ -11,6 +11,7 @@ use super::object::{Id, Object, Place};
 use super::service::{CLUSTER_DOMAIN, covers};
 use super::value::{fits, list, pairs, word, words};
 use super::{Call, Proof, World};
+use crate::topology::ROOT_NAMESPACE;
 
 /// What no declared call asks for.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub enum UnaskedKind {
     Dead,
     /// A host that a gateway lets in from other clusters, where nobody is declared to call it.
     Open,
+    /// Pods that let anybody in: those of other callers than declared ones, too.
+    Unguarded,
 }
 
 /// What declared calls use in one cluster.
@@ -43,6 +46,8 @@ struct Used<'a> {
     entered: BTreeSet<&'a str>,
     /// Namespaces and labels by which endpoints are selected.
     selectors: Vec<(&'a str, BTreeMap<String, String>)>,
+    /// Namespaces and labels of pods that are called.
+    called: BTreeSet<&'a (String, BTreeMap<String, String>)>,
 }
 
 /// Kinds whose objects are there for the sake of calls.
@@ -65,6 +70,20 @@ impl World {
             for (host, place) in opened(cluster) {
                 if !is_asked(&host, |it| used.entered.contains(it), || used.entered.iter().copied()) {
                     add(UnaskedKind::Open, host, place);
+                }
+            }
+        }
+        for (name, cluster) in &self.clusters {
+            for (namespace, labels) in used.get(name.as_str()).into_iter().flat_map(|it| &it.called) {
+                let pods = cluster.selected(namespace, labels);
+                // What a topology tells of stands in no file.
+                let Some(pods) = pods.into_iter().find(|it| it.id.kind != "WorkloadEntry" && !it.is_told()) else {
+                    continue;
+                };
+                if !is_guarded(cluster, namespace, labels) {
+                    let place = Place::new(pods, &["metadata", "name"]);
+                    let what = pods.to_string();
+                    found.push(Unasked { cluster: name.clone(), kind: UnaskedKind::Unguarded, what, place });
                 }
             }
         }
@@ -93,6 +112,12 @@ impl World {
                 let used = used.entry(owner).or_default();
                 used.hosts.insert(call.host.clone());
                 used.entered.insert(&call.host);
+            }
+        }
+        for (call, path) in &proof.proved {
+            let Some(pods) = &call.meant else { continue };
+            for owner in path.ways.iter().filter_map(|it| it.cluster.as_deref()) {
+                used.entry(owner).or_default().called.insert(pods);
             }
         }
         // Where a call ends before it gets there, it is asked for everywhere.
@@ -154,6 +179,14 @@ impl<'a> Used<'a> {
                 _ => false,
             }
     }
+}
+
+/// Whether an AuthorizationPolicy says who is let in to pods. One that denies says who is not.
+fn is_guarded(cluster: &Cluster, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+    let allows = |it: &&Arc<Object>| ["", "ALLOW", "CUSTOM"].contains(&word(&it.value, &["spec", "action"]));
+    let selects = |it: &&Arc<Object>| fits(labels, &pairs(&it.value, &["spec", "selector", "matchLabels"]));
+    let mut all = [namespace, ROOT_NAMESPACE].into_iter().flat_map(|it| cluster.of_kind("AuthorizationPolicy", it));
+    all.any(|it| allows(&it) && selects(&it))
 }
 
 /// Whether a host is one of those that are asked for, or covers one of them.

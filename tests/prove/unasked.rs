@@ -18,7 +18,8 @@ fn told(topology: &str, more: &[(&str, &str)]) -> Vec<(UnaskedKind, String)> {
     let world = World::of_tree(&mesh, "out", &super::files(&files), "default").expect("it can be read");
     let proof = world.prove();
     assert!(proof.broken.is_empty(), "{:?}", proof.broken);
-    proof.unasked.iter().map(|it| (it.kind, format!("{}: {}", it.cluster, it.what))).collect()
+    let unasked = proof.unasked.iter().filter(|it| it.kind != UnaskedKind::Unguarded);
+    unasked.map(|it| (it.kind, format!("{}: {}", it.cluster, it.what))).collect()
 }
 
 const MESH: &str = r#"version: 1
@@ -38,7 +39,8 @@ fn nothing_is_dead_in_any_golden_case() {
         let mesh = support::compile(&topology);
         let world = World::of_mesh(&mesh).expect("bundles can be read");
         let proof = world.prove();
-        let unasked = proof.unasked.iter().map(|it| format!("{:?} {}: {}", it.kind, it.cluster, it.what));
+        let unasked = proof.unasked.iter().filter(|it| it.kind != UnaskedKind::Unguarded);
+        let unasked = unasked.map(|it| format!("{:?} {}: {}", it.kind, it.cluster, it.what));
         // A cluster whose share is nothing is ready to get one.
         let is_in_vain = |it: &String| name != "weights" || !it.contains(" north: ") || !it.contains("cart");
         assert_eq!(unasked.filter(is_in_vain).collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
@@ -99,5 +101,21 @@ spec:
         told(MESH, &[("east/20-mesh/east-west-gateway.yaml", more)]),
         [open("till.default.global"), open("*.local")],
         "somebody calls what `*.global` covers"
+    );
+}
+
+/// Whom anybody may call, whoever is declared to.
+#[test]
+fn pods_without_a_policy_are_unguarded() {
+    let unguarded = |topology: &str| -> Vec<String> {
+        let world = World::of_mesh(&support::compile(topology)).expect("bundles can be read");
+        let proof = world.prove();
+        let found = proof.unasked.iter().filter(|it| it.kind == UnaskedKind::Unguarded);
+        found.map(|it| format!("{}: {} at {}", it.cluster, it.what, it.place.file())).collect()
+    };
+    assert_eq!(unguarded(MESH), ["east: Deployment default/cart at east/40-apps/cart.default.yaml"]);
+    assert_eq!(
+        unguarded(&MESH.replace("services:", "mesh: {authorization: declared}\nservices:")),
+        Vec::<String>::new()
     );
 }
