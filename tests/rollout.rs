@@ -374,6 +374,11 @@ fn pods_that_are_selected_in_another_way_are_made_anew() {
     assert!(delete.is_some() && delete < apply, "{text}");
     assert!(text.contains("`web` calls `cart`") && !plan.is_gapless(), "{text}");
     assert!(!text.contains("In this order no cluster calls what is not there yet"), "{text}");
+    // Also where the Service selects the old pods and the new: in between there are none.
+    let narrow = OPEN.replace("cart: {namespace: shop", "cart: {selector: {app: cart, tier: back}, namespace: shop");
+    let wide = OPEN.replace("cart: {namespace: shop", "cart: {selector: {app: cart}, namespace: shop");
+    let plan = self::plan(&narrow, &wide);
+    assert!(!plan.is_gapless(), "{}", plan.text("rollout"));
 }
 
 /// Nobody applies the folder of a cluster that is gone.

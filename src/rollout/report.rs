@@ -59,7 +59,7 @@ impl Rollout {
             Some(Phase::Release) => "What led callers the old way goes. What answered there stays until the next step.",
             None if self.steps.len() > 1 => "From here on each bundle is that of the new topology alone.",
             None if self.is_gapless() => "In this order no cluster calls what is not there yet, or not there any more.",
-            None => "More steps would spare nothing.",
+            None => "Steps between were tried, and spare nothing.",
         }
     }
 
