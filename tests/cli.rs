@@ -57,6 +57,13 @@ struct Run {
 }
 
 impl Folder {
+    /// [`TWO`] and its tree.
+    fn compiled() -> Self {
+        let folder = Self::new(TWO);
+        folder.compile();
+        folder
+    }
+
     fn new(topology: &str) -> Self {
         let folder = Self(TempDir::new().expect("a folder can be made"));
         folder.write("topology.yaml", topology);

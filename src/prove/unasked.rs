@@ -150,7 +150,7 @@ impl<'a> Used<'a> {
                     self.hosts.insert(format!("{}.{}.{CLUSTER_DOMAIN}", object.id.name, object.id.namespace));
                 }
                 "ServiceEntry" => self.hosts.extend(words(spec, &["hosts"]).map(str::to_owned)),
-                "VirtualService" => self.hosts.extend(destinations(spec).map(str::to_owned)),
+                "VirtualService" => self.hosts.extend(hosts_led_to(spec).map(str::to_owned)),
                 _ => {}
             }
         }
@@ -163,7 +163,7 @@ impl<'a> Used<'a> {
         self.objects.contains(&object.id)
             || match object.id.kind.as_str() {
                 "ServiceEntry" => words(spec, &["hosts"]).any(is_asked),
-                "VirtualService" => words(spec, &["hosts"]).chain(destinations(spec)).any(is_asked),
+                "VirtualService" => words(spec, &["hosts"]).chain(hosts_led_to(spec)).any(is_asked),
                 "DestinationRule" => is_asked(word(spec, &["host"])),
                 // One of several endpoints; the path names one.
                 "WorkloadEntry" => {
@@ -195,7 +195,7 @@ fn is_asked<'a, I: Iterator<Item = &'a str>>(host: &str, has: impl Fn(&str) -> b
 }
 
 /// The hosts to which a VirtualService leads.
-fn destinations(spec: &Value) -> impl Iterator<Item = &str> {
+fn hosts_led_to(spec: &Value) -> impl Iterator<Item = &str> {
     let ways = ["http", "tls", "tcp"].into_iter().flat_map(|it| list(spec, &[it]));
     ways.flat_map(|it| list(it, &["route"])).map(|it| word(it, &["destination", "host"]))
 }

@@ -4,15 +4,9 @@ use super::{Folder, TWO};
 
 const ENTRY: &str = "out/east/20-mesh/cart.default.yaml";
 
-fn compiled() -> Folder {
-    let folder = Folder::new(TWO);
-    folder.compile();
-    folder
-}
-
 #[test]
 fn a_good_tree_is_proved() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     let run = folder.run(&["prove"]);
     run.says(0, &[]);
     assert!(run.stdout.starts_with("ok      `web` in `east` calls `cart`"), "{}", run.stdout);
@@ -25,7 +19,7 @@ fn a_good_tree_is_proved() {
 
 #[test]
 fn a_broken_call_is_told_and_ends_with_1() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     folder.write(ENTRY, &folder.read(ENTRY).replace("203.0.113.20", "203.0.113.21"));
     let run = folder.run(&["prove"]);
     assert_eq!(run.code, Some(1));
@@ -43,7 +37,7 @@ fn a_broken_call_is_told_and_ends_with_1() {
 
 #[test]
 fn a_call_is_traced_hop_by_hop() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     for to in ["cart", "cart:7070", "cart.default.global:7070"] {
         let run = folder.run(&["trace", "web", "--cluster", "east", "--to", to]);
         run.says(0, &[]);
@@ -135,7 +129,7 @@ ingress:
 
 #[test]
 fn what_becomes_of_calls_without_something_is_told() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     let run = folder.run(&["prove", "--without-cluster", "west"]);
     run.says(0, &[]);
     let end = "without the cluster `west`: 0 of 1 calls survive, 0 fall over, 0 fail in part, 1 die\n";

@@ -19,6 +19,17 @@ fn renamed() -> Folder {
     folder
 }
 
+/// What runs is committed, and `cart` is renamed; and the commit.
+fn committed() -> (Folder, String) {
+    let folder = Folder::new(TWO);
+    folder.compile();
+    git(&folder, &["init", "--quiet", "--initial-branch", "main"]);
+    commit(&folder, "first");
+    let first = git(&folder, &["rev-parse", "--short=12", "HEAD"]);
+    folder.write("topology.yaml", &TWO.replace("cart: {clusters", "cart: {name: basket, clusters"));
+    (folder, first)
+}
+
 const BOTH: [&str; 3] = ["rollout", "before.yaml", "topology.yaml"];
 
 fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
@@ -47,12 +58,7 @@ fn the_steps_lead_from_one_tree_to_the_other() {
 
 #[test]
 fn a_revision_is_what_runs_and_stays_what_it_was() {
-    let folder = Folder::new(TWO);
-    folder.compile();
-    git(&folder, &["init", "--quiet", "--initial-branch", "main"]);
-    commit(&folder, "first");
-    let first = git(&folder, &["rev-parse", "--short=12", "HEAD"]);
-    folder.write("topology.yaml", &TWO.replace("cart: {clusters", "cart: {name: basket, clusters"));
+    let (folder, first) = committed();
     let plan = folder.run(&["rollout"]);
     assert_eq!((plan.code, plan.stderr.as_str()), (Some(0), ""));
     assert!(plan.stdout.contains(&format!("meshlatch rollout {first} --step 01-prepare -o out\n")), "{}", plan.stdout);
@@ -71,12 +77,7 @@ fn a_revision_is_what_runs_and_stays_what_it_was() {
 /// Every step is a commit that CI finds well, and nothing else is.
 #[test]
 fn a_tree_that_is_a_step_is_checked_as_that_step() {
-    let folder = Folder::new(TWO);
-    folder.compile();
-    git(&folder, &["init", "--quiet", "--initial-branch", "main"]);
-    commit(&folder, "first");
-    let first = git(&folder, &["rev-parse", "--short=12", "HEAD"]);
-    folder.write("topology.yaml", &TWO.replace("cart: {clusters", "cart: {name: basket, clusters"));
+    let (folder, first) = committed();
     let names = ["01-prepare", "02-open", "03-switch", "04-release", "05-finish"];
     for name in names {
         // Only the first is asked of what runs; then the tree knows.

@@ -4,15 +4,9 @@ use super::{Folder, TWO};
 
 const ENTRY: &str = "out/east/20-mesh/cart.default.yaml";
 
-fn compiled() -> Folder {
-    let folder = Folder::new(TWO);
-    folder.compile();
-    folder
-}
-
 #[test]
 fn a_line_is_explained_by_the_lines_that_asked_for_it() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     let text = folder.read(ENTRY);
     let line = 1 + text.lines().position(|it| it.contains("address: 203.0.113.20")).expect("it leads to the gateway");
     let run = folder.run(&["why", &format!("{ENTRY}:{line}")]);
@@ -41,7 +35,7 @@ fn a_line_is_explained_by_the_lines_that_asked_for_it() {
 
 #[test]
 fn an_object_is_named_as_with_kubectl() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     let wanted = folder.run(&["why", "ServiceEntry/default/cart-default-global"]);
     wanted.says(0, &[]);
     for words in [
@@ -70,7 +64,7 @@ fn an_object_is_named_as_with_kubectl() {
 
 #[test]
 fn what_is_not_applied_has_an_answer_too() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     for (path, word) in [
         ("out/east/RUNBOOK.md", "it has the commands"),
         ("out/east/RUNBOOK.md:3", "it has the commands"),
@@ -90,7 +84,7 @@ fn what_is_not_applied_has_an_answer_too() {
 
 #[test]
 fn the_file_may_be_older_than_the_topology_or_not_there() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     let before = folder.run(&["why", &format!("{ENTRY}:1")]).stdout;
     std::fs::remove_dir_all(folder.path("out")).expect("the tree can be removed");
     assert_eq!(folder.run(&["why", &format!("{ENTRY}:1")]).stdout, before, "what would be written does");
@@ -109,7 +103,7 @@ fn the_file_may_be_older_than_the_topology_or_not_there() {
 
 #[test]
 fn what_is_not_there_is_said_with_what_is_near() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     folder.run(&["why", "se/crat-default-global"]).says(1, &["similar name is: `cart-default-global`"]);
     folder.run(&["why", "se/cart", "--cluster", "west"]).says(1, &["no ServiceEntry `cart` is written for `west`"]);
     folder.run(&["why", "se/cart", "-n", "shop"]).says(1, &["in the namespace `shop`"]);
@@ -136,7 +130,7 @@ fn what_is_not_there_is_said_with_what_is_near() {
 
 #[test]
 fn programs_get_places_and_bytes() {
-    let folder = compiled();
+    let folder = Folder::compiled();
     let run = folder.run(&["why", "--format", "json", "se/cart"]);
     run.says(0, &[]);
     let value: serde_json::Value = serde_json::from_str(&run.stdout).expect("it is JSON");
