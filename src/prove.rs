@@ -30,6 +30,7 @@ mod ingress;
 mod install;
 mod json;
 mod loss;
+mod matches;
 mod name;
 mod object;
 mod odd;

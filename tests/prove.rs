@@ -4,6 +4,7 @@ mod defect;
 mod fields;
 mod foreign;
 mod loss;
+mod routes;
 mod text;
 mod trees;
 mod unasked;

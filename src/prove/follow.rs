@@ -81,6 +81,7 @@ impl<'a> Walk<'a> {
         let targets = ingress::targets(self.here(), self.call, trail)?;
         for target in &targets {
             let known = self.look(&target.host, target)?;
+            self.port_of(&known, target)?;
             let request =
                 Request { viewer: &self.origin.viewer, known: &known, port: target.port, spoken: self.call.spoken };
             request.listener(trail)?;
@@ -126,19 +127,20 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Box<Break>> {
         for target in targets {
             let known = if target.host == called.host { called.clone() } else { self.look(&target.host, target)? };
-            let Some(port) = known.ports().into_iter().find(|it| it.number == target.port) else {
-                return Err(self
-                    .broken(
-                        HopKind::Route,
-                        format!("a route leads to port {} of `{}`, which has none", target.port, known.host),
-                    )
-                    .at(target.place.clone())
-                    .effect("503 NC: no cluster found")
-                    .mend("lead to a port that the host has"));
-            };
+            let port = self.port_of(&known, target)?;
             self.to_endpoints(&known, &port, target, trail, ways)?;
         }
         Ok(())
+    }
+
+    fn port_of(&self, known: &Known<'a>, target: &Target) -> Result<KnownPort, Box<Break>> {
+        known.ports().into_iter().find(|it| it.number == target.port).ok_or_else(|| {
+            let why = format!("a route leads to port {} of `{}`, which has none", target.port, known.host);
+            self.broken(HopKind::Route, why)
+                .at(target.place.clone())
+                .effect("503 NC: no cluster found")
+                .mend("lead to a port that the host has")
+        })
     }
 
     fn to_endpoints(

@@ -6,9 +6,10 @@ use super::call::Call;
 use super::cluster::Cluster;
 use super::gateways::{self, GatewayPods, is_of_kubernetes};
 use super::hop::{Break, HopKind, Trail};
+use super::matches::Asker;
 use super::object::{Object, Place};
-use super::route::{Target, destinations, takes_all};
-use super::service::{covers, not_exported};
+use super::route::{Led, Target};
+use super::service::{Viewer, covers, not_exported};
 use super::value::{fits, list, number, pairs, shown, word, words};
 use crate::topology::{Family, Protocol};
 
@@ -37,6 +38,8 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
         pods.place.clone(),
     );
     let target = port.flatten().and_then(|it| it.target);
+    let viewer =
+        Viewer { cluster, namespace: pods.namespace.clone(), labels: Some(pods.labels.clone()), is_gateway: true };
     let mut targets: Vec<Target> = Vec::new();
     for host in &door.hosts {
         let gateway = listening(cluster, pods, [Some(door.port), target], host)?;
@@ -47,7 +50,7 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
             format!("{} takes calls of `{host}`", gateway.object()),
             Some(gateway.below(&["hosts"])),
         );
-        let (found, place) = led(cluster, pods, &gateway, call, host)?;
+        let (found, place) = led(&viewer, &gateway, call, host, trail)?;
         let text: Vec<_> = found.iter().map(Target::to_string).collect();
         trail.holds(
             HopKind::Route,
@@ -57,8 +60,7 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
             Some(place),
         );
         for target in found {
-            let is_known = |it: &Target| (&it.host, it.port, &it.subset) == (&target.host, target.port, &target.subset);
-            if !targets.iter().any(is_known) {
+            if !targets.iter().any(|it| it.is_same(&target)) {
                 targets.push(target);
             }
         }
@@ -96,56 +98,95 @@ fn listening(cluster: &Cluster, pods: &GatewayPods, ports: [Option<u16>; 2], hos
     .mend("let a Gateway with these labels, this port and this host select the pods"))
 }
 
-/// Where the routes behind a Gateway lead, and what says so.
+/// Where the routes behind a server of a Gateway lead, and what says so.
 fn led(
-    cluster: &Cluster,
-    pods: &GatewayPods,
+    viewer: &Viewer<'_>,
     server: &Place,
     call: &Call,
     host: &str,
+    trail: &mut Trail,
 ) -> Result<(Vec<Target>, Place), Box<Break>> {
     let gateway = server.shared();
-    let mut near = None;
-    for object in cluster.of_kind_anywhere("VirtualService") {
-        let is_behind = words(&object.value, &["spec", "gateways"]).any(|it| match it.split_once('/') {
-            Some((namespace, name)) => namespace == gateway.id.namespace && name == gateway.id.name,
-            None => it == gateway.id.name && object.id.namespace == gateway.id.namespace,
-        });
-        let takes = words(&object.value, &["spec", "hosts"]).any(|it| covers(it, host) || covers(host, it));
-        if is_behind && !takes {
-            near = near.or(Some(Place::new(object, &["spec", "hosts"])));
-        }
-        if !is_behind || !takes {
-            continue;
-        }
-        if let Some(place) = not_exported(cluster, object, &pods.namespace) {
-            near = near.or(Some(place));
-            continue;
-        }
-        let mut targets = Vec::new();
-        for kind in served(server) {
-            for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
-                let place = Place::new(object, &["spec", kind, &index.to_string()]);
-                targets.extend(destinations(route, &place, call.port, &object.id.namespace));
-                if list(route, &["match"]).iter().any(takes_all) {
-                    break;
+    let (routes, mut near) = behind(viewer, server, host);
+    let port = server.value().and_then(|it| number(it, &["port", "number"])).unwrap_or(call.port);
+    let name = format!("{}/{}", gateway.id.namespace, gateway.id.name);
+    let declared = call.door.as_ref().map_or(&[][..], |it| it.paths.as_slice());
+    let paths = if declared.is_empty() { vec!["/"] } else { declared.iter().map(String::as_str).collect() };
+    let mut targets = Vec::new();
+    for kind in served(server) {
+        for path in &paths {
+            let asker = Asker { viewer, gateway: name.clone(), port, host, path };
+            // Routes of several objects are merged, those for all paths last; no file says which is older.
+            let led: Result<Vec<Option<Led>>, _> = routes.iter().map(|it| asker.led(it, kind)).collect();
+            let mut led: Vec<Led> = led?.into_iter().flatten().collect();
+            let Some(first) = led.first() else {
+                match routes.iter().find(|it| *kind == "http" && !list(&it.value, &["spec", "http"]).is_empty()) {
+                    Some(object) if !declared.is_empty() => return Err(untaken(viewer, object, path)),
+                    _ => continue,
                 }
+            };
+            if !led.iter().any(|it| it.is_whole) {
+                trail.trusts(first.trust(kind));
             }
+            if led.len() > 1 {
+                led.iter_mut().flat_map(|it| &mut it.targets).for_each(|it| it.share = None);
+            }
+            targets.extend(led.into_iter().flat_map(|it| it.targets));
         }
+    }
+    if let Some(object) = routes.first() {
         if !targets.is_empty() {
-            covers_paths(cluster, object, call)?;
             return Ok((targets, Place::new(object, &["spec"])));
         }
-        near = near.or(Some(Place::new(object, &["spec"])));
+        near = Some(Place::new(object, &["spec"]));
     }
     Err(Break::new(
         HopKind::Route,
-        &cluster.name,
+        &viewer.cluster.name,
         format!("no VirtualService leads calls of `{host}` on from {gateway}"),
     )
     .at(near.or_else(|| Some(Place::new(gateway, &["metadata", "name"]))))
     .effect("404 NR: no route")
     .mend("add a VirtualService with this gateway and this host"))
+}
+
+/// The routes behind a server that are for a host by its most precise name; else what comes near.
+fn behind<'a>(viewer: &Viewer<'a>, server: &Place, host: &str) -> (Vec<&'a Arc<Object>>, Option<Place>) {
+    let cluster = viewer.cluster;
+    let gateway = server.shared();
+    let takes = |it: &str| covers(it, host) || covers(host, it);
+    let at_server = server.value().into_iter().flat_map(|it| words(it, &["hosts"]));
+    let at_server = at_server.map(|it| it.rsplit('/').next().unwrap_or(it)).filter(|it| takes(it)).map(str::len).max();
+    let mut near = None;
+    let mut found: Vec<(usize, &Arc<Object>)> = Vec::new();
+    for object in cluster.of_kind_anywhere("VirtualService") {
+        let is_behind = words(&object.value, &["spec", "gateways"]).any(|it| match it.split_once('/') {
+            Some((namespace, name)) => namespace == gateway.id.namespace && name == gateway.id.name,
+            None => it == gateway.id.name && object.id.namespace == gateway.id.namespace,
+        });
+        if !is_behind {
+            continue;
+        }
+        let hosts = words(&object.value, &["spec", "hosts"]).filter(|it| takes(it));
+        let Some(precise) = hosts.map(str::len).max() else {
+            near = near.or(Some(Place::new(object, &["spec", "hosts"])));
+            continue;
+        };
+        match not_exported(cluster, object, &viewer.namespace) {
+            Some(place) => near = near.or(Some(place)),
+            None => found.push((precise.max(at_server.unwrap_or(0)), object)),
+        }
+    }
+    let most = found.iter().map(|it| it.0).max();
+    (found.into_iter().filter(|it| Some(it.0) == most).map(|it| it.1).collect(), near)
+}
+
+/// A declared path that no route takes.
+fn untaken(viewer: &Viewer<'_>, routes: &Arc<Object>, path: &str) -> Box<Break> {
+    Break::new(HopKind::Route, &viewer.cluster.name, format!("no route of {routes} takes the path `{path}`"))
+        .at(Place::new(routes, &["spec", "http"]))
+        .effect("404 NR: no route")
+        .mend("add a match of this prefix")
 }
 
 /// The routes that a server of a Gateway serves, by what it is told to take.
@@ -160,31 +201,4 @@ fn served(server: &Place) -> &'static [&'static str] {
         Some(Family::Tls | Family::Tcp) => &["tcp"],
         _ => &["http", "tls", "tcp"],
     }
-}
-
-/// Breaks if a declared path is none that a route takes.
-fn covers_paths(cluster: &Cluster, routes: &Arc<Object>, call: &Call) -> Result<(), Box<Break>> {
-    let all: Vec<_> = list(&routes.value, &["spec", "http"]).iter().collect();
-    let paths = call.door.iter().flat_map(|it| &it.paths);
-    for path in paths {
-        let takes = |it: &&serde_yaml::Value| {
-            let matches = list(it, &["match"]);
-            let prefix = |it: &serde_yaml::Value| {
-                let uri = ["exact", "regex"].iter().any(|kind| !word(it, &["uri", kind]).is_empty());
-                uri || path.starts_with(word(it, &["uri", "prefix"]))
-            };
-            matches.is_empty() || matches.iter().any(prefix)
-        };
-        if !all.is_empty() && !all.iter().any(takes) {
-            return Err(Break::new(
-                HopKind::Route,
-                &cluster.name,
-                format!("no route of {routes} takes the path `{path}`"),
-            )
-            .at(Place::new(routes, &["spec", "http"]))
-            .effect("404 NR: no route")
-            .mend("add a match of this prefix"));
-        }
-    }
-    Ok(())
 }

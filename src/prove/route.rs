@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_yaml::Value;
 
 use super::hop::{Break, HopKind, Trail};
+use super::matches::{Asker, Fit, MESH};
 use super::object::{Object, Place};
-use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Viewer, not_exported};
+use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer, not_exported};
 use super::value::{at, list, number, word};
 use crate::topology::{Family, Protocol, ROOT_NAMESPACE};
 
@@ -68,106 +69,156 @@ impl Request<'_> {
 
     /// Where the routes of the host lead; the call itself if it has none.
     pub(super) fn targets(&self, port: &KnownPort, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
-        let host = &self.known.host;
-        let own = || Target { host: host.clone(), port: self.port, subset: None, share: None, place: None };
-        let cluster = self.viewer.cluster;
-        let seen = |it: &&Arc<Object>| not_exported(cluster, it, &self.viewer.namespace).is_none();
         if self.viewer.is_gateway {
-            return Ok(vec![own()]);
+            return Ok(vec![self.own()]);
         }
-        let Some(routes) = cluster.about("VirtualService", host).into_iter().find(seen) else {
-            return Ok(vec![own()]);
+        let is_http = self.spoken.map(|it| it.family() == Family::Http);
+        let kinds: &[&str] = match (port.protocol.map(Protocol::family), is_http) {
+            (Some(Family::Http), _) | (None, Some(true)) => &["http"],
+            (Some(Family::Tls), _) => &["tls"],
+            (Some(Family::Tcp | Family::Udp), _) | (None, Some(false)) => &["tcp"],
+            (None, None) => &["http", "tcp"],
         };
-        let kinds: &[&str] = match port.protocol.map(Protocol::family) {
-            Some(Family::Http) => &["http"],
-            Some(Family::Tls) => &["tls", "tcp"],
-            Some(Family::Tcp | Family::Udp) => &["tcp"],
-            None => &["http", "tcp"],
-        };
-        let mut targets = Vec::new();
+        let mut targets: Vec<Target> = Vec::new();
         for kind in kinds {
-            let all = list(&routes.value, &["spec", kind]);
-            for (index, route) in all.iter().enumerate() {
-                let Some(whole) = self.matches(route) else { continue };
-                let place = Place::new(routes, &["spec", kind, &index.to_string()]);
-                targets.extend(destinations(route, &place, self.port, &routes.id.namespace));
-                if whole {
-                    return self.told(targets, place, trail);
+            for target in self.of_kind(kind, trail)? {
+                if !targets.iter().any(|it| it.is_same(&target)) {
+                    targets.push(target);
                 }
             }
-            if !targets.is_empty() {
-                // What fits none of the matches is answered with 404.
-                return self.told(targets, Place::new(routes, &["spec", kind]), trail);
-            }
         }
-        // Routes that are all for other ports are as none: the host leads to itself.
-        Ok(vec![own()])
-    }
-
-    fn told(&self, targets: Vec<Target>, place: Place, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
-        if targets.is_empty() {
-            return Err(self
-                .broken(format!("the route of {} leads nowhere", place.object()))
-                .at(place)
-                .effect("503, or 404 NR: no cluster")
-                .mend("give a destination a weight"));
-        }
-        let shown: Vec<_> = targets.iter().map(Target::to_string).collect();
-        let text = format!("{} leads to {}", place.object(), shown.join(", "));
-        trail.holds(HopKind::Route, &self.viewer.cluster.name, "", text, Some(place));
         Ok(targets)
     }
 
-    /// Whether a route is for calls of this port, and whether for all of them.
-    fn matches(&self, route: &Value) -> Option<bool> {
-        let all = list(route, &["match"]);
-        if all.is_empty() {
-            return Some(true);
+    /// The call as its own route.
+    fn own(&self) -> Target {
+        Target { host: self.known.host.clone(), port: self.port, subset: None, share: None, place: None }
+    }
+
+    fn of_kind(&self, kind: &str, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
+        let viewer = self.viewer;
+        let asker = Asker { viewer, gateway: MESH.to_owned(), port: self.port, host: &self.known.host, path: "/" };
+        let seen = |it: &&Arc<Object>| not_exported(viewer.cluster, it, &viewer.namespace).is_none();
+        let Some(routes) = viewer.cluster.about("VirtualService", &self.known.host).into_iter().find(seen) else {
+            return Ok(vec![self.own()]);
+        };
+        let Some(led) = asker.led(routes, kind)? else {
+            // Routes that are all for other calls are as none: the host leads to itself.
+            return Ok(vec![self.own()]);
+        };
+        let text: Vec<_> = led.targets.iter().map(Target::to_string).collect();
+        let text = format!("{routes} leads to {}", text.join(", "));
+        trail.holds(HopKind::Route, &viewer.cluster.name, "", text, Some(led.place.clone()));
+        match (led.is_whole, kind) {
+            (true, _) => Ok(led.targets),
+            // What fits no match of TCP goes on to the host itself.
+            (false, "tcp") => Ok(led.targets.into_iter().chain([self.own()]).collect()),
+            (false, _) => {
+                trail.trusts(led.trust(kind));
+                Ok(led.targets)
+            }
         }
-        let of_port = |it: &&Value| number(it, &["port"]).is_none_or(|it| it == self.port);
-        let of_sidecar = |it: &&Value| {
-            let gateways = list(it, &["gateways"]);
-            gateways.is_empty() || gateways.iter().any(|it| it == "mesh")
-        };
-        let of_name = |it: &&Value| {
-            let names = list(it, &["sniHosts"]);
-            names.is_empty()
-                || names.iter().filter_map(Value::as_str).any(|it| super::service::covers(it, &self.known.host))
-        };
-        let mut fitting = all.iter().filter(of_port).filter(of_sidecar).filter(of_name).peekable();
-        fitting.peek()?;
-        Some(fitting.any(takes_all))
     }
 }
 
-/// Whether a match asks for nothing of a request but its port.
-pub(super) fn takes_all(it: &Value) -> bool {
-    let keys = super::value::keys(it, &[]);
-    let is_root = |key: &str| key == "uri" && word(it, &["uri", "prefix"]) == "/";
-    keys.filter(|key| !["port", "name", "gateways", "sniHosts"].contains(key)).all(is_root)
+/// Where the routes of an object lead.
+pub(super) struct Led {
+    pub(super) targets: Vec<Target>,
+    /// Whether there is a route for every request.
+    pub(super) is_whole: bool,
+    pub(super) place: Place,
 }
 
-/// Where a route leads, by weight.
-pub(super) fn destinations(route: &Value, place: &Place, port: u16, namespace: &str) -> Vec<Target> {
-    let all = list(route, &["route"]);
-    let destination = |(index, it): (usize, &Value)| {
-        let share = at(it, &["weight"]).and_then(Value::as_u64);
-        if share == Some(0) && all.len() > 1 {
-            return None;
+impl Led {
+    /// What is taken on trust if not every request has a route.
+    pub(super) fn trust(&self, kind: &str) -> String {
+        let otherwise = if kind == "http" { "404 NR: no route" } else { "reset" };
+        format!("that a match of {} fits, for what fits none is answered with {otherwise}", self.place.object())
+    }
+}
+
+impl Asker<'_> {
+    /// Where the routes of an object lead, if any is for what is asked.
+    pub(super) fn led(&self, object: &Arc<Object>, kind: &str) -> Result<Option<Led>, Box<Break>> {
+        let mut led = Led { targets: Vec::new(), is_whole: false, place: Place::new(object, &["spec", kind]) };
+        let mut count = 0;
+        for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
+            let fit = self.fit(kind, route, &object.id.namespace);
+            if fit == Fit::No {
+                continue;
+            }
+            let place = Place::new(object, &["spec", kind, &index.to_string()]);
+            let targets = self.destinations(kind, route, &place, &object.id.namespace);
+            if targets.is_empty() {
+                return Err(Break::new(
+                    HopKind::Route,
+                    &self.viewer.cluster.name,
+                    format!("the route of {object} leads nowhere"),
+                )
+                .at(place)
+                .effect("503, or 404 NR: no cluster")
+                .mend("give it a destination"));
+            }
+            led.targets.extend(targets);
+            count += 1;
+            led.is_whole = fit == Fit::All;
+            if led.is_whole {
+                led.place = place;
+                break;
+            }
         }
-        let host = word(it, &["destination", "host"]);
-        // A name without dots is one of the route's own namespace.
-        let host = if host.contains('.') { host.to_owned() } else { format!("{host}.{namespace}.{CLUSTER_DOMAIN}") };
-        let subset = word(it, &["destination", "subset"]);
-        Some(Target {
-            host,
-            port: number(it, &["destination", "port", "number"]).unwrap_or(port),
-            subset: (!subset.is_empty()).then(|| subset.to_owned()),
-            share: share.filter(|_| all.len() > 1),
-            place: Some(place.below(&["route", &index.to_string(), "destination"])),
-        })
-    };
-    all.iter().enumerate().filter_map(destination).collect()
+        // A share is one of the requests that a match takes, and nobody knows how many those are.
+        if count > 1 || !led.is_whole {
+            led.targets.iter_mut().for_each(|it| it.share = None);
+        }
+        Ok((count > 0).then_some(led))
+    }
+
+    /// Where a route leads, by weight.
+    fn destinations(&self, kind: &str, route: &Value, place: &Place, namespace: &str) -> Vec<Target> {
+        let all = list(route, &["route"]);
+        let destination = |(index, it): (usize, &Value)| {
+            let share = at(it, &["weight"]).and_then(Value::as_u64);
+            if share == Some(0) && all.len() > 1 {
+                return None;
+            }
+            let host = word(it, &["destination", "host"]);
+            // A name without dots is one of the route's own namespace.
+            let host =
+                if host.contains('.') { host.to_owned() } else { format!("{host}.{namespace}.{CLUSTER_DOMAIN}") };
+            let subset = word(it, &["destination", "subset"]);
+            Some(Target {
+                port: number(it, &["destination", "port", "number"]).unwrap_or_else(|| self.port_of(kind, &host)),
+                host,
+                subset: (!subset.is_empty()).then(|| subset.to_owned()),
+                share: share.filter(|_| all.len() > 1),
+                place: Some(place.below(&["route", &index.to_string(), "destination"])),
+            })
+        };
+        all.iter().enumerate().filter_map(destination).collect()
+    }
+
+    /// The port of a host of which a route says none: the only one that it has, or that of the listener.
+    fn port_of(&self, kind: &str, host: &str) -> u16 {
+        // For HTTP, a sidecar looks at those ports of a host only that are the listener's.
+        if kind == "http" && self.gateway == MESH {
+            return self.port;
+        }
+        match self.viewer.look(host) {
+            Lookup::Seen(known) => match known.ports().as_slice() {
+                [only] => only.number,
+                _ => self.port,
+            },
+            _ => self.port,
+        }
+    }
+}
+
+impl Target {
+    /// Whether both lead to the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.host, self.port, &self.subset) == (&other.host, other.port, &other.subset)
+    }
 }
 
 impl std::fmt::Display for Target {

@@ -1,0 +1,211 @@
+//! Routes: to which port they lead, which requests they take, and which of several is asked.
+
+use std::collections::BTreeMap;
+
+use meshlatch::prove::{Path, Stopped, World};
+
+use crate::support;
+
+/// Services beside their caller, and one behind an ingress.
+const MESH: &str = r#"version: 1
+clusters: {one: {istio: "1.31.0"}}
+services:
+  cart: {clusters: one, ports: {tcp: 7070}, workload: {image: example.com/cart}}
+  shop: {clusters: one, ports: {http: 8080}, workload: {image: example.com/shop}}
+  web: {clusters: one, ports: {http: 8000}, calls: [cart, shop], workload: {image: example.com/web}}
+ingress:
+  door: {service: web, hosts: door.example.com, clusters: one}
+"#;
+
+/// Another name of the pods of a service, with another port.
+fn alias(name: &str, app: &str, port: u16, target: u16, protocol: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
+         spec: {{selector: {{app: {app}}}, ports: [{{name: {protocol}, port: {port}, targetPort: {target}}}]}}\n"
+    )
+}
+
+fn route(name: &str, host: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: default}}\n\
+         spec: {{hosts: [{host}], {spec}}}\n"
+    )
+}
+
+fn cart(spec: &str) -> String {
+    route("cart", "cart.default.svc.cluster.local", spec)
+}
+
+fn shop(spec: &str) -> String {
+    route("shop", "shop.default.svc.cluster.local", spec)
+}
+
+/// The bundles of a topology, with further objects in the cluster `one`.
+fn tree(topology: &str, more: &[String]) -> BTreeMap<String, String> {
+    let mut tree = support::tree(&support::compile(topology));
+    tree.insert("one/more.yaml".to_owned(), more.join("---\n"));
+    *tree.get_mut("one/kustomization.yaml").expect("a cluster has one") += "- more.yaml\n";
+    tree
+}
+
+fn followed(topology: &str, tree: &BTreeMap<String, String>, callee: &str) -> Result<Path, Box<Stopped>> {
+    let mesh = support::compile(topology);
+    let world: World = super::world(&mesh, tree);
+    let call = world.calls().find(|it| it.callee == callee).expect("it is declared");
+    world.follow(call)
+}
+
+/// `proved`, or the hop at which it breaks, and why.
+fn end(topology: &str, more: &[String], callee: &str) -> String {
+    match followed(topology, &tree(topology, more), callee) {
+        Ok(_) => "proved".to_owned(),
+        Err(it) => format!("{}: {}", it.broken.kind, it.broken.why),
+    }
+}
+
+fn trusts(topology: &str, more: &[String], callee: &str) -> String {
+    let path = followed(topology, &tree(topology, more), callee).unwrap_or_else(|it| panic!("{:?}", it.broken));
+    path.trusts.join(", ")
+}
+
+#[test]
+fn a_route_without_a_port_leads_to_the_only_one_or_that_of_the_listener() {
+    let tcp = [
+        cart("tcp: [{route: [{destination: {host: till.default.svc.cluster.local}}]}]"),
+        alias("till", "cart", 9999, 7070, "tcp"),
+    ];
+    assert_eq!(end(MESH, &tcp, "cart"), "proved");
+    // A sidecar looks for HTTP at those ports only that are the listener's.
+    let http = [shop("http: [{route: [{destination: {host: till}}]}]"), alias("till", "shop", 9999, 8080, "http")];
+    let wrong = "route: a route leads to port 8080 of `till.default.svc.cluster.local`, which has none";
+    assert_eq!(end(MESH, &http, "shop"), wrong);
+    let said = "http: [{route: [{destination: {host: till, port: {number: 9999}}}]}]";
+    assert_eq!(end(MESH, &[shop(said), http[1].clone()], "shop"), "proved");
+}
+
+/// The call of the ingress, with the port left out of its route, and a second port at its service, or none.
+fn by_ingress(second: bool) -> String {
+    let mut tree = tree(MESH, &[]);
+    let routes = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+    assert!(routes.contains("        port:\n          number: 8000\n"), "{routes}");
+    *routes = routes.replace("        port:\n          number: 8000\n", "");
+    let web = tree.get_mut("one/40-apps/web.default.yaml").expect("it is written");
+    let ports = "  ports:\n  - name: http\n    port: 8000\n";
+    assert!(web.contains(ports), "{web}");
+    if second {
+        *web = web.replace(ports, &ports.replace("ports:\n", "ports:\n  - {name: more, port: 9000}\n"));
+    }
+    followed(MESH, &tree, "web").map_or_else(|it| format!("{}: {}", it.broken.kind, it.broken.why), |_| "proved".into())
+}
+
+#[test]
+fn a_route_of_an_ingress_without_a_port_leads_to_the_only_one_or_that_of_the_gateway() {
+    assert_eq!(by_ingress(false), "proved");
+    assert_eq!(by_ingress(true), "route: a route leads to port 80 of `web.default.svc.cluster.local`, which has none");
+}
+
+#[test]
+fn what_fits_no_match_is_told() {
+    let to = |host: &str| format!("route: [{{destination: {{host: {host}, port: {{number: 8080}}}}}}]");
+    let own = to("shop");
+    let trust =
+        "that a match of VirtualService default/shop fits, for what fits none is answered with 404 NR: no route";
+    for matched in ["headers: {x: {exact: a}}", "uri: {prefix: /api}", "uri: {regex: '/a.*'}", "method: {exact: GET}"] {
+        let spec = format!("http: [{{match: [{{{matched}}}], {own}}}]");
+        assert_eq!(trusts(MESH, &[shop(&spec)], "shop"), trust, "{matched}");
+        let caught = format!("http: [{{match: [{{{matched}}}], {own}}}, {{{own}}}]");
+        assert_eq!(trusts(MESH, &[shop(&caught)], "shop"), "", "{matched}");
+        // Who takes a part is followed, and so is who takes the rest.
+        let (first, last) = (to("nobody"), to("nobody"));
+        let wrong = "route: a route leads to `nobody.default.svc.cluster.local`, which nothing in `one` knows";
+        let spec = format!("http: [{{match: [{{{matched}}}], {first}}}, {{{own}}}]");
+        assert_eq!(end(MESH, &[shop(&spec)], "shop"), wrong, "{matched}");
+        let spec = format!("http: [{{match: [{{{matched}}}], {own}}}, {{{last}}}]");
+        assert_eq!(end(MESH, &[shop(&spec)], "shop"), wrong, "{matched}");
+    }
+    // For every request, whatever else they say.
+    for matched in ["uri: {prefix: /}", "uri: {regex: '.*'}", "headers: {}", "port: 8080", "statPrefix: x"] {
+        let spec = format!("http: [{{match: [{{{matched}}}], {own}}}, {{{}}}]", to("nobody"));
+        assert_eq!(trusts(MESH, &[shop(&spec)], "shop"), "", "{matched}");
+    }
+    // What fits no match of TCP goes on as if there were none.
+    let subnet = "tcp: [{match: [{destinationSubnets: [10.0.0.0/8]}], route: [{destination: {host: cart}}]}]";
+    assert_eq!(trusts(MESH, &[cart(subnet)], "cart"), "");
+    assert_eq!(
+        end(MESH, &[cart(&subnet.replace("host: cart", "host: nobody"))], "cart").split(':').next(),
+        Some("route")
+    );
+}
+
+#[test]
+fn a_match_that_cannot_fit_is_no_route() {
+    let nobody = "route: [{destination: {host: nobody}}]";
+    let fits = |spec: String, with: &[String]| {
+        let more = [&[shop(&spec)], with].concat();
+        end(MESH, &more, "shop") != "proved"
+    };
+    let http = |matched: &str| format!("http: [{{match: [{{{matched}}}], {nobody}}}]");
+    let pods = tree(MESH, &[])["one/40-apps/web.default.yaml"].contains("app: web");
+    assert!(pods, "the labels of the caller are written");
+    for (matched, expected) in [
+        ("sourceLabels: {app: web}", true),
+        ("sourceLabels: {app: other}", false),
+        ("sourceLabels: {team: a}", false),
+        ("sourceNamespace: default", true),
+        ("sourceNamespace: other", false),
+        ("gateways: [mesh]", true),
+        ("gateways: [door]", false),
+        ("gateways: [mesh, door], sourceLabels: {app: other}", true),
+        ("port: 8080", true),
+        ("port: 80", false),
+    ] {
+        assert_eq!(fits(http(matched), &[]), expected, "{matched}");
+        // Of TCP both are asked.
+        let spec = format!("tcp: [{{match: [{{{matched}}}], {nobody}}}]").replace("8080", "7070");
+        let expected = expected && !matched.contains("mesh, door");
+        assert_eq!(end(MESH, &[cart(&spec)], "cart") != "proved", expected, "{matched}");
+    }
+}
+
+/// Of labels that no file says, nobody knows.
+#[test]
+fn labels_of_pods_of_others_may_fit() {
+    let elsewhere = MESH.replace(
+        "calls: [cart, shop], workload: {image: example.com/web}}",
+        "calls: [cart, shop], workload: elsewhere, serviceAccount: web}",
+    );
+    assert_ne!(elsewhere, MESH);
+    let labelled = |labels: &str| {
+        let spec =
+            format!("http: [{{match: [{{sourceLabels: {labels}}}], route: [{{destination: {{host: nobody}}}}]}}]");
+        end(&elsewhere, &[shop(&spec)], "shop") != "proved"
+    };
+    assert!(labelled("{team: a}"));
+    assert!(!labelled("{app: other}"));
+}
+
+#[test]
+fn an_ingress_is_followed_by_its_paths() {
+    let topology = MESH.replace("hosts: door.example.com,", "hosts: door.example.com, paths: [/shop],");
+    let own = "route: [{destination: {host: web, port: {number: 8000}}}]";
+    let nobody = "route: [{destination: {host: nobody}}]";
+    let ends = |http: &str| {
+        let mut tree = tree(&topology, &[]);
+        let text = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+        let start = text.find("  http:\n").expect("it has routes");
+        *text = format!("{}  http: [{http}]\n", &text[..start]);
+        match followed(&topology, &tree, "web") {
+            Ok(path) => path.trusts.join(", "),
+            Err(it) => it.broken.why,
+        }
+    };
+    assert_eq!(ends(&format!("{{match: [{{uri: {{prefix: /shop}}}}], {own}}}, {{{nobody}}}")), "");
+    assert_eq!(ends(&format!("{{match: [{{uri: {{prefix: /admin}}}}], {nobody}}}, {{{own}}}")), "");
+    assert!(ends(&format!("{{match: [{{uri: {{prefix: /shop/a}}}}], {nobody}}}, {{{own}}}")).contains("nobody"));
+    assert!(ends(&format!("{{match: [{{uri: {{exact: /shop}}}}], {own}}}")).contains("404"));
+    assert!(ends(&format!("{{match: [{{uri: {{prefix: /admin}}}}], {own}}}")).contains("takes the path `/shop`"));
+    assert!(ends(&format!("{{match: [{{uri: {{prefix: /SHOP}}}}], {own}}}")).contains("takes the path `/shop`"));
+    assert_eq!(ends(&format!("{{match: [{{uri: {{prefix: /SHOP}}, ignoreUriCase: true}}], {own}}}")), "");
+    assert_eq!(ends(&format!("{{match: [{{gateways: [other]}}], {nobody}}}, {{{own}}}")), "");
+    assert_eq!(ends(&format!("{{match: [{{gateways: [door], port: 80}}], {own}}}, {{{nobody}}}")), "");
+}
