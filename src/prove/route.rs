@@ -23,6 +23,10 @@ pub(super) struct Target {
     pub(super) place: Option<Place>,
 }
 
+fn weight(destination: &Value) -> i64 {
+    at(destination, &["weight"]).and_then(Value::as_i64).unwrap_or(0)
+}
+
 /// What is asked of a listener.
 pub(super) struct Request<'a> {
     pub(super) viewer: &'a Viewer<'a>,
@@ -140,6 +144,7 @@ impl Led {
 impl Asker<'_> {
     /// Where the routes of an object lead, if any is for what is asked.
     pub(super) fn led(&self, object: &Arc<Object>, kind: &str) -> Result<Option<Led>, Box<Break>> {
+        self.is_weighed(object)?;
         let mut led = Led { targets: Vec::new(), is_whole: false, place: Place::new(object, &["spec", kind]) };
         let mut count = 0;
         for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
@@ -174,14 +179,43 @@ impl Asker<'_> {
         Ok((count > 0).then_some(led))
     }
 
-    /// Where a route leads, by weight.
+    /// Breaks if the API server refuses the weights of an object.
+    fn is_weighed(&self, object: &Arc<Object>) -> Result<(), Box<Break>> {
+        let cluster = self.viewer.cluster;
+        for kind in ["http", "tls", "tcp"] {
+            for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
+                let all = list(route, &["route"]);
+                let sum: i64 = all.iter().map(weight).sum();
+                let (is_refused, wanted) = match cluster.istio.minor {
+                    15.. => (sum == 0, "a weight"),
+                    _ => (sum != 100, "weights of 100 in all"),
+                };
+                if all.len() < 2 || !is_refused {
+                    continue;
+                }
+                let why = format!("the weights of a route of {object} are {sum} in all");
+                return Err(Break::new(HopKind::Route, &cluster.name, why)
+                    .at(Place::new(object, &["spec", kind, &index.to_string(), "route"]))
+                    .effect("the API server refuses the object")
+                    .mend(format!("give its destinations {wanted}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a route leads, by weight. Of several destinations, those without one are never chosen.
     fn destinations(&self, kind: &str, route: &Value, place: &Place, namespace: &str) -> Vec<Target> {
         let all = list(route, &["route"]);
+        let sum = all.iter().map(weight).sum::<i64>().max(1);
+        let mut before = 0;
         let destination = |(index, it): (usize, &Value)| {
-            let share = at(it, &["weight"]).and_then(Value::as_u64);
-            if share == Some(0) && all.len() > 1 {
+            if weight(it) <= 0 && all.len() > 1 {
                 return None;
             }
+            // Shares are rounded so that they are 100 in all.
+            let percent = |it: i64| (it * 100 + sum / 2) / sum;
+            let share = percent(before + weight(it)) - percent(before);
+            before += weight(it);
             let host = word(it, &["destination", "host"]);
             // A name without dots is one of the route's own namespace.
             let host =
@@ -191,7 +225,7 @@ impl Asker<'_> {
                 port: number(it, &["destination", "port", "number"]).unwrap_or_else(|| self.port_of(kind, &host)),
                 host,
                 subset: (!subset.is_empty()).then(|| subset.to_owned()),
-                share: share.filter(|_| all.len() > 1),
+                share: u64::try_from(share).ok().filter(|_| all.len() > 1),
                 place: Some(place.below(&["route", &index.to_string(), "destination"])),
             })
         };

@@ -209,3 +209,45 @@ fn an_ingress_is_followed_by_its_paths() {
     assert_eq!(ends(&format!("{{match: [{{gateways: [other]}}], {nobody}}}, {{{own}}}")), "");
     assert_eq!(ends(&format!("{{match: [{{gateways: [door], port: 80}}], {own}}}, {{{nobody}}}")), "");
 }
+
+/// Of several destinations, one without a weight is never asked.
+#[test]
+fn weights_are_as_istio_takes_them() {
+    let old = MESH.replace("1.31.0", "1.7.3").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
+    let aliases = [
+        alias("a", "cart", 7070, 7070, "tcp"),
+        alias("b", "cart", 7070, 7070, "tcp"),
+        alias("c", "cart", 7070, 7070, "tcp"),
+    ];
+    let route = |weights: &[(&str, Option<u32>)]| {
+        let weight = |it: Option<u32>| it.map_or_else(String::new, |it| format!(", weight: {it}"));
+        let one = |it: &(&str, Option<u32>)| format!("{{destination: {{host: {}}}{}}}", it.0, weight(it.1));
+        let all: Vec<_> = weights.iter().map(one).collect();
+        [&[cart(&format!("tcp: [{{route: [{}]}}]", all.join(", ")))], &aliases[..]].concat()
+    };
+    let wrong = |sum: u32| format!("route: the weights of a route of VirtualService default/cart are {sum} in all");
+    for (topology, weights, expected) in [
+        (MESH, &[("a", None), ("b", None)][..], wrong(0)),
+        (MESH, &[("a", Some(0)), ("b", Some(0))], wrong(0)),
+        (MESH, &[("a", Some(7)), ("nobody", None)], "proved".to_owned()),
+        (
+            MESH,
+            &[("nobody", None)],
+            "route: a route leads to `nobody.default.svc.cluster.local`, which nothing in `one` knows".to_owned(),
+        ),
+        (MESH, &[("a", None)], "proved".to_owned()),
+        (&old, &[("a", None), ("b", None)], wrong(0)),
+        (&old, &[("a", Some(50)), ("b", Some(40))], wrong(90)),
+        (&old, &[("a", Some(100)), ("nobody", None)], "proved".to_owned()),
+        (&old, &[("a", None)], "proved".to_owned()),
+    ] {
+        assert_eq!(end(topology, &route(weights), "cart"), expected, "{weights:?}");
+    }
+    let shares = |weights: &[(&str, Option<u32>)]| {
+        let path = followed(MESH, &tree(MESH, &route(weights)), "cart").unwrap_or_else(|it| panic!("{:?}", it.broken));
+        path.ways.iter().map(|it| it.share).collect::<Vec<_>>()
+    };
+    assert_eq!(shares(&[("a", Some(1)), ("b", Some(1)), ("c", Some(1))]), [Some(33), Some(34), Some(33)]);
+    assert_eq!(shares(&[("a", Some(3)), ("b", Some(1))]), [Some(75), Some(25)]);
+    assert_eq!(shares(&[("a", None)]), [None]);
+}
