@@ -47,7 +47,7 @@ mod told;
 mod unasked;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -76,8 +76,8 @@ use read::Written;
 pub struct World {
     /// By name, in the order of the topology.
     clusters: IndexMap<String, Cluster>,
-    /// The clusters behind an address and port of a gateway, each with whether that is a port of its nodes.
-    gateways: BTreeMap<(String, u16), BTreeMap<String, bool>>,
+    /// The clusters behind an address and port of a gateway.
+    gateways: BTreeMap<(String, u16), BTreeMap<String, Entrance>>,
     /// What is called, by the cluster of the caller.
     calls: IndexMap<String, Vec<Call>>,
     /// Clusters of the topology of which nothing is written.
@@ -222,13 +222,31 @@ impl Proof<'_> {
     }
 }
 
-fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeMap<String, bool>> {
+/// How an address and port leads to the gateway of a cluster.
+#[derive(Debug, Clone)]
+struct Entrance {
+    /// Whether it is a port of its nodes.
+    of_nodes: bool,
+    /// The clusters whose callers alone it is for; `None` if it is for all.
+    only: Option<BTreeSet<String>>,
+}
+
+fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeMap<String, Entrance>> {
     let mut gateways: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (id, name) in mesh.clusters() {
         let Some(gateway) = &mesh.cluster(id).gateway else { continue };
-        for address in gateway.all_addresses().filter(|it| **it != Address::Pending) {
+        let of_nodes = gateway.node_port.is_some();
+        let general = gateway.addresses.iter().map(|it| (it, None));
+        let given = gateway.from.iter().flat_map(|(caller, all)| all.iter().map(move |it| (it, Some(*caller))));
+        for (address, caller) in general.chain(given).filter(|it| *it.0 != Address::Pending) {
             let at = (address.to_string(), gateway.dial());
-            gateways.entry(at).or_default().insert(name.to_owned(), gateway.node_port.is_some());
+            let of_address = gateways.entry(at).or_default();
+            let first = Entrance { of_nodes, only: caller.map(|_| BTreeSet::new()) };
+            let entrance = of_address.entry(name.to_owned()).or_insert(first);
+            // Who is given an address of its own may still take the one that is for all.
+            if let (Some(only), Some(caller)) = (&mut entrance.only, caller) {
+                only.insert(mesh.cluster(caller).name.clone());
+            }
         }
     }
     gateways

@@ -1,5 +1,6 @@
 //! From a sidecar to one endpoint: pods of the own cluster, or those behind the gateway of another.
 
+use super::Entrance;
 use super::choice::Choice;
 use super::cluster::Cluster;
 use super::crossing::{Crossing, ServerName};
@@ -166,7 +167,17 @@ impl<'a> Walk<'a> {
                 .effect("the call comes back to the own cluster, whose gateway does not let it in: 503 UF")
                 .mend("write the address of the gateway of a cluster that runs the service"));
         }
-        Ok(owners.iter().map(|(owner, of_nodes)| (owner.as_str(), *of_nodes)))
+        let is_open = |it: &Entrance| it.only.as_ref().is_none_or(|it| it.contains(&self.here().name));
+        if let Some((owner, callers)) = owners.iter().find(|it| !is_open(it.1)).map(|it| (it.0, &it.1.only)) {
+            let callers: Vec<_> = callers.iter().flatten().map(|it| format!("`{it}`")).collect();
+            let why = format!("the endpoint is {at}, at which `{owner}` is reached from {} only", callers.join(", "));
+            return Err(self
+                .broken(HopKind::Endpoint, why)
+                .at(remote.place.clone())
+                .effect("timeout, or connection refused: 503 UF")
+                .mend(format!("write the address at which `{owner}` is reached from here")));
+        }
+        Ok(owners.iter().map(|(owner, entrance)| (owner.as_str(), entrance.of_nodes)))
     }
 
     /// Through the gateway of another cluster.

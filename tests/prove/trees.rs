@@ -245,7 +245,7 @@ fn a_second_route_of_a_host_is_not_understood() {
     let route = |name: &str, host: &str| {
         format!(
             "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\n\
-             spec: {{hosts: [{host}], http: [{{route: [{{destination: {{host: {host}}}}}]}}]}}\n"
+             spec: {{hosts: [{host}], exportTo: [web], http: [{{route: [{{destination: {{host: {host}}}}}]}}]}}\n"
         )
     };
     let texts = [route("z-second", "cart.shop.global"), route("z-other", "other.shop.global")];
@@ -256,4 +256,31 @@ fn a_second_route_of_a_host_is_not_understood() {
     let what = "VirtualService shop/z-second beside VirtualService shop/cart-shop-global, which has the host \
                 `cart.shop.global`, too,";
     assert_eq!(odd, [(what.to_owned(), 2)]);
+}
+
+/// An address for callers of one cluster leads nobody else to the gateway; who has one may take that for all, too.
+#[test]
+fn an_address_for_callers_of_a_cluster_is_for_no_others() {
+    let topology = r#"version: 1
+clusters:
+  east: {istio: "1.31.0", gateway: {address: 34.70.9.157, from: {west: 10.8.0.9}}}
+  west: {istio: "1.31.0", gateway: 34.70.9.158}
+  north: {istio: "1.31.0", gateway: 34.70.9.159}
+services:
+  cart: {clusters: east, ports: {grpc: 7070}, workload: {image: example.com/cart}}
+  web: {clusters: [west, north], ports: {http: 80}, calls: cart, workload: {image: example.com/web}}
+"#;
+    let mesh = support::compile(topology);
+    let good = support::tree(&mesh);
+    assert_eq!(proved(&mesh, &good), 2);
+    let ends = |cluster: &str, from: &str, to: &str| {
+        let mut tree = good.clone();
+        let file = tree.get_mut(&format!("{cluster}/20-mesh/cart.default.yaml")).expect("it is written");
+        assert!(file.contains(from), "{file}");
+        *file = file.replace(from, to);
+        broken(&world(&mesh, &tree).prove()).join("\n")
+    };
+    assert_eq!(ends("west", "10.8.0.9", "34.70.9.157"), "");
+    let wrong = "the endpoint is 10.8.0.9:15443, at which `east` is reached from `west` only";
+    assert!(ends("north", "34.70.9.157", "10.8.0.9").contains(wrong));
 }
