@@ -11,6 +11,7 @@ use super::install::Install;
 use super::object::{Id, Object};
 use super::pod::WORKLOADS;
 use super::read::SCRIPT;
+use super::service::whole;
 use super::value::{at, fits, list, pairs, word, words};
 use crate::target::Release;
 
@@ -60,7 +61,7 @@ impl Cluster {
         self.forget(&object.id);
         let id = &object.id;
         for (kind, host) in about(&object) {
-            self.hosts.entry((kind, host.to_owned())).or_default().insert(id.clone());
+            self.hosts.entry((kind, host)).or_default().insert(id.clone());
         }
         for (key, text) in labels(&object) {
             self.labelled.entry((id.namespace.clone(), key, text)).or_default().insert(id.clone());
@@ -85,7 +86,7 @@ impl Cluster {
         let Some(old) = self.objects.get(id).cloned() else { return };
         self.gateways.remove(id);
         for (kind, host) in about(&old) {
-            drop_from(&mut self.hosts, &(kind, host.to_owned()), id);
+            drop_from(&mut self.hosts, &(kind, host), id);
         }
         for (key, text) in labels(&old) {
             drop_from(&mut self.labelled, &(id.namespace.clone(), key, text), id);
@@ -193,15 +194,16 @@ fn drop_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Id>>, key: &K, id: &Id) {
 }
 
 /// The hosts that an object is about, by its kind.
-fn about(object: &Object) -> Vec<(&'static str, &str)> {
+fn about(object: &Object) -> Vec<(&'static str, String)> {
     let value = &object.value;
+    let whole = |it: &str| whole(it, &object.id.namespace);
     match object.id.kind.as_str() {
-        "ServiceEntry" => words(value, &["spec", "hosts"]).map(|it| ("ServiceEntry", it)).collect(),
+        "ServiceEntry" => words(value, &["spec", "hosts"]).map(|it| ("ServiceEntry", it.to_owned())).collect(),
         // One for a gateway leads what comes from outside.
         "VirtualService" if is_for_sidecars(value) => {
-            words(value, &["spec", "hosts"]).map(|it| ("VirtualService", it)).collect()
+            words(value, &["spec", "hosts"]).map(|it| ("VirtualService", whole(it))).collect()
         }
-        "DestinationRule" => vec![("DestinationRule", word(value, &["spec", "host"]))],
+        "DestinationRule" => vec![("DestinationRule", whole(word(value, &["spec", "host"])))],
         _ => Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! `Odd`: an object or a field that this model does not understand, and on whose calls it may act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_yaml::Value;
@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::hop::Passed;
 use super::object::{Object, Place};
 use super::pod::Pods;
-use super::service::covers;
+use super::service::{covers, not_exported, turn, whole};
 use super::value::{at, fits, keys, list, pairs, word, words};
 use crate::topology::ROOT_NAMESPACE;
 
@@ -29,6 +29,8 @@ pub struct Odd {
     selector: BTreeMap<String, String>,
     /// The name on whose calls alone it may act, if it is one.
     host: Option<String>,
+    /// The namespaces on whose calls alone it may act, if they are some.
+    callers: Option<BTreeSet<String>>,
 }
 
 impl PartialEq for Odd {
@@ -90,6 +92,7 @@ impl World {
                 namespace: None,
                 selector: BTreeMap::new(),
                 host: None,
+                callers: None,
             });
             of_mesh.into_iter().chain(cluster.objects().flat_map(|it| of(cluster, it)))
         })
@@ -109,6 +112,7 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
         namespace: namespace.clone(),
         selector: selector.clone(),
         host: None,
+        callers: None,
     };
     if kind == "NetworkPolicy" {
         let selector = pairs(&object.value, &["spec", "podSelector", "matchLabels"]);
@@ -151,18 +155,27 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
 
 /// Hosts of a `VirtualService` that another one has, too: the older is taken, and no file says which that is.
 fn second_routes(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
-    let hosts = words(&object.value, &["spec", "hosts"]).enumerate();
-    let second = hosts.filter_map(|(index, host)| {
-        let all = cluster.about("VirtualService", host).into_iter();
-        let mut same = all.filter(|it| words(&it.value, &["spec", "hosts"]).any(|it| it == host));
+    let whole_of = |it: &Object| -> Vec<String> {
+        words(&it.value, &["spec", "hosts"]).map(|host| whole(host, &it.id.namespace)).collect()
+    };
+    let second = whole_of(object).into_iter().enumerate().filter_map(|(index, host)| {
+        let all = cluster.about("VirtualService", &host).into_iter();
+        let mut same = all.filter(|it| whole_of(it).contains(&host));
         let first = same.next().filter(|it| it.id < object.id && same.any(|it| it.id == object.id))?;
-        Some(Odd {
+        let namespaces: BTreeSet<&String> = cluster.objects().map(|it| &it.id.namespace).collect();
+        let is_between = |it: &&String| {
+            [first, object].iter().all(|routes| not_exported(cluster, routes, it).is_none())
+                && turn(cluster, first, it) == turn(cluster, object, it)
+        };
+        let callers: BTreeSet<String> = namespaces.into_iter().filter(is_between).cloned().collect();
+        (!callers.is_empty()).then(|| Odd {
             cluster: cluster.name.clone(),
             what: format!("{object} beside {first}, which has the host `{host}`, too,"),
             place: Place::new(object, &["spec", "hosts", &index.to_string()]),
             namespace: None,
             selector: BTreeMap::new(),
-            host: Some(host.to_owned()),
+            host: Some(host),
+            callers: Some(callers),
         })
     });
     second.collect()
@@ -188,6 +201,7 @@ impl Odd {
     pub(super) fn may_act_on(&self, call: &Call, passed: &Passed) -> bool {
         let is_called = |host: &String| covers(host, &call.host) && self.cluster == call.cluster;
         self.host.as_ref().is_none_or(is_called)
+            && self.callers.as_ref().is_none_or(|it| it.contains(&call.namespace))
             && self.cluster == passed.cluster
             && self.namespace.as_ref().is_none_or(|it| *it == passed.namespace)
             && fits(&passed.labels, &self.selector)

@@ -1,5 +1,6 @@
 //! The hop `route`: which listener takes a call, and where its routes lead.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_yaml::Value;
@@ -7,8 +8,8 @@ use serde_yaml::Value;
 use super::hop::{Break, HopKind, Trail};
 use super::matches::{Asker, Fit, MESH};
 use super::object::{Object, Place};
-use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer, not_exported};
-use super::value::{at, list, number, word};
+use super::service::{Known, KnownPort, Lookup, Viewer, covers, not_exported, turn, whole};
+use super::value::{at, list, number, word, words};
 use crate::topology::{Family, Protocol, ROOT_NAMESPACE};
 
 /// Where a route leads.
@@ -36,7 +37,7 @@ pub(super) struct Request<'a> {
     pub(super) spoken: Option<Protocol>,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
     fn broken(&self, why: impl Into<String>) -> Box<Break> {
         Break::new(HopKind::Route, &self.viewer.cluster.name, why)
     }
@@ -102,26 +103,57 @@ impl Request<'_> {
     fn of_kind(&self, kind: &str, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
         let viewer = self.viewer;
         let asker = Asker { viewer, gateway: MESH.to_owned(), port: self.port, host: &self.known.host, path: "/" };
-        let seen = |it: &&Arc<Object>| not_exported(viewer.cluster, it, &viewer.namespace).is_none();
-        let Some(routes) = viewer.cluster.about("VirtualService", &self.known.host).into_iter().find(seen) else {
-            return Ok(vec![self.own()]);
-        };
-        let Some(led) = asker.led(routes, kind)? else {
-            // Routes that are all for other calls are as none: the host leads to itself.
-            return Ok(vec![self.own()]);
-        };
-        let text: Vec<_> = led.targets.iter().map(Target::to_string).collect();
-        let text = format!("{routes} leads to {}", text.join(", "));
-        trail.holds(HopKind::Route, &viewer.cluster.name, "", text, Some(led.place.clone()));
-        match (led.is_whole, kind) {
-            (true, _) => Ok(led.targets),
-            // What fits no match of TCP goes on to the host itself.
-            (false, "tcp") => Ok(led.targets.into_iter().chain([self.own()]).collect()),
-            (false, _) => {
-                trail.trusts(led.trust(kind));
-                Ok(led.targets)
+        let mut targets = Vec::new();
+        for routes in self.routes(kind) {
+            let led: Result<Vec<Option<Led>>, _> = routes.iter().map(|it| asker.led(it, kind)).collect();
+            let led: Vec<Led> = led?.into_iter().flatten().collect();
+            for it in &led {
+                let text: Vec<_> = it.targets.iter().map(Target::to_string).collect();
+                let text = format!("{} leads to {}", it.place.object(), text.join(", "));
+                trail.holds(HopKind::Route, &viewer.cluster.name, "", text, Some(it.place.clone()));
+            }
+            let is_whole = led.iter().all(|it| it.is_whole);
+            if kind != "tcp" {
+                led.iter().filter(|it| !it.is_whole).for_each(|it| trail.trusts(it.trust(kind)));
+            }
+            let is_one = led.len() == 1;
+            let all = led.into_iter().flat_map(|it| it.targets);
+            targets.extend(all.map(|it| Target { share: it.share.filter(|_| is_one), ..it }));
+            // What fits no match of TCP goes on to others, and to the host itself.
+            if !targets.is_empty() && (is_whole || kind != "tcp") {
+                return Ok(targets);
             }
         }
+        // Routes that are all for other calls are as none: the host leads to itself.
+        targets.push(self.own());
+        Ok(targets)
+    }
+
+    /// The objects with routes of the host, in the order in which they are asked. Of those that come together the
+    /// oldest is, and no file says which that is.
+    fn routes(&self, kind: &str) -> Vec<Vec<&'a Arc<Object>>> {
+        let viewer = self.viewer;
+        let all = viewer.cluster.about("VirtualService", &self.known.host).into_iter();
+        // From the most precise name to the widest, which counts for HTTP of today only.
+        let by_name = kind == "http" && viewer.cluster.istio.minor >= 9;
+        let mut names: Vec<String> = Vec::new();
+        let mut ranked: BTreeMap<(usize, usize), Vec<&Arc<Object>>> = BTreeMap::new();
+        for object in all.filter(|it| viewer.sees_routes(it)) {
+            let hosts = words(&object.value, &["spec", "hosts"]).map(|it| whole(it, &object.id.namespace));
+            let name =
+                hosts.filter(|it| covers(it, &self.known.host)).max_by_key(|it| (*it == self.known.host, it.len()));
+            let name = name.unwrap_or_default();
+            if !names.contains(&name) {
+                names.push(name.clone());
+            }
+            let precise = names.iter().position(|it| *it == name).unwrap_or_default();
+            let rank = (if by_name { precise } else { 0 }, turn(viewer.cluster, object, &viewer.namespace));
+            let same = ranked.entry(rank).or_default();
+            if !same.iter().any(|it| it.id == object.id) {
+                same.push(object);
+            }
+        }
+        ranked.into_values().collect()
     }
 }
 
@@ -216,10 +248,7 @@ impl Asker<'_> {
             let percent = |it: i64| (it * 100 + sum / 2) / sum;
             let share = percent(before + weight(it)) - percent(before);
             before += weight(it);
-            let host = word(it, &["destination", "host"]);
-            // A name without dots is one of the route's own namespace.
-            let host =
-                if host.contains('.') { host.to_owned() } else { format!("{host}.{namespace}.{CLUSTER_DOMAIN}") };
+            let host = whole(word(it, &["destination", "host"]), namespace);
             let subset = word(it, &["destination", "subset"]);
             Some(Target {
                 port: number(it, &["destination", "port", "number"]).unwrap_or_else(|| self.port_of(kind, &host)),
@@ -301,8 +330,9 @@ pub(super) fn rules<'a>(viewer: &Viewer<'a>, known: &Known<'a>) -> Vec<&'a Arc<O
             .collect();
         if let Some(first) = seen.first() {
             // Those of the same host are merged; a wildcard is for what nothing more precise is about.
-            let host = word(&first.value, &["spec", "host"]).to_owned();
-            return seen.into_iter().filter(|it| word(&it.value, &["spec", "host"]) == host).collect();
+            let host = |it: &Object| whole(word(&it.value, &["spec", "host"]), &it.id.namespace);
+            let wanted = host(first);
+            return seen.into_iter().filter(|it| host(it) == wanted).collect();
         }
     }
     Vec::new()

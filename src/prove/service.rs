@@ -156,10 +156,8 @@ impl<'a> Viewer<'a> {
             return None;
         }
         let sidecar = self.sidecar()?;
-        let mut hosts =
-            list(&sidecar.value, &["spec", "egress"]).iter().flat_map(|it| words(it, &["hosts"])).peekable();
-        hosts.peek()?;
-        if hosts.any(|it| self.imports(it, known)) {
+        let is_meant = |it: &str| covers(it, &known.host);
+        if self.imports(sidecar, known.namespace(), is_meant) {
             return None;
         }
         let why = format!("{sidecar} does not list `{}/{}`", known.namespace(), known.host);
@@ -181,16 +179,30 @@ impl<'a> Viewer<'a> {
         chosen.copied().or_else(|| all(ROOT_NAMESPACE).into_iter().find(|it| selector(it).is_empty()))
     }
 
-    /// Whether an element of a Sidecar's `hosts` names a host.
-    fn imports(&self, pattern: &str, known: &Known<'_>) -> bool {
-        let (namespace, name) = pattern.split_once('/').unwrap_or(("*", pattern));
-        let from_there = match namespace {
-            "*" => true,
-            "." => known.namespace() == self.namespace,
-            "~" => false,
-            namespace => namespace == known.namespace(),
-        };
-        from_there && covers(name, &known.host)
+    /// Whether a Sidecar lets in objects of a namespace, for a host that is meant.
+    fn imports(&self, sidecar: &Object, from: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+        let mut hosts =
+            list(&sidecar.value, &["spec", "egress"]).iter().flat_map(|it| words(it, &["hosts"])).peekable();
+        hosts.peek().is_none()
+            || hosts.any(|pattern| {
+                let (namespace, name) = pattern.split_once('/').unwrap_or(("*", pattern));
+                let from_there = match namespace {
+                    "*" => true,
+                    "." => from == self.namespace,
+                    "~" => false,
+                    namespace => namespace == from,
+                };
+                from_there && is_meant(name)
+            })
+    }
+
+    /// Whether this viewer is told of the routes of an object.
+    pub(super) fn sees_routes(&self, object: &Arc<Object>) -> bool {
+        let hosts: Vec<_> =
+            words(&object.value, &["spec", "hosts"]).map(|it| whole(it, &object.id.namespace)).collect();
+        let is_meant = |name: &str| hosts.iter().any(|it| covers(name, it) || covers(it, name));
+        not_exported(self.cluster, object, &self.namespace).is_none()
+            && (self.is_gateway || self.sidecar().is_none_or(|it| self.imports(it, &object.id.namespace, is_meant)))
     }
 }
 
@@ -210,6 +222,20 @@ impl Cluster {
             known.push(Known { host: host.to_owned(), object });
         }
         known
+    }
+}
+
+/// In which turn a namespace is told of routes that it sees: of its own for itself, of those for some, of all others.
+pub(super) fn turn(cluster: &Cluster, routes: &Arc<Object>, namespace: &str) -> usize {
+    let default = cluster.install.mesh(&["defaultVirtualServiceExportTo"]).map(|it| it.0);
+    let said = at(&routes.value, &["spec", "exportTo"]).or(default);
+    let to: Vec<&str> = said.iter().flat_map(|it| words(it, &[])).collect();
+    match to.as_slice() {
+        to if to.is_empty() || to.contains(&"*") => 2,
+        _ if routes.id.namespace == namespace => 0,
+        // Before 1.8 they are as those for all.
+        _ if cluster.istio.minor < 8 => 2,
+        _ => 1,
     }
 }
 
@@ -240,6 +266,12 @@ fn by_default(cluster: &Cluster, field: &str, sees: impl Fn(&str) -> bool) -> Op
     let (value, place) = cluster.install.mesh(&[field])?;
     let to = value.as_sequence()?;
     (!to.iter().filter_map(Value::as_str).any(sees)).then_some(place)
+}
+
+/// The whole name of a host that a route or a rule is about: one without dots is a Service of its own namespace.
+pub(super) fn whole(host: &str, namespace: &str) -> String {
+    let is_whole = host.contains('.') || host.starts_with('*') || host.is_empty();
+    if is_whole { host.to_owned() } else { format!("{host}.{namespace}.{CLUSTER_DOMAIN}") }
 }
 
 /// Whether a host, perhaps with `*` for what comes first, covers another.

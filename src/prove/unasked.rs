@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_yaml::Value;
-
 use super::cluster::Cluster;
 use super::hop::Hop;
 use super::object::{Id, Object, Place};
-use super::service::{CLUSTER_DOMAIN, covers};
+use super::service::{CLUSTER_DOMAIN, covers, whole};
 use super::value::{fits, list, pairs, word, words};
 use super::{Call, Proof, World};
 use crate::topology::ROOT_NAMESPACE;
@@ -150,7 +148,7 @@ impl<'a> Used<'a> {
                     self.hosts.insert(format!("{}.{}.{CLUSTER_DOMAIN}", object.id.name, object.id.namespace));
                 }
                 "ServiceEntry" => self.hosts.extend(words(spec, &["hosts"]).map(str::to_owned)),
-                "VirtualService" => self.hosts.extend(hosts_led_to(spec).map(str::to_owned)),
+                "VirtualService" => self.hosts.extend(hosts_led_to(object)),
                 _ => {}
             }
         }
@@ -163,8 +161,11 @@ impl<'a> Used<'a> {
         self.objects.contains(&object.id)
             || match object.id.kind.as_str() {
                 "ServiceEntry" => words(spec, &["hosts"]).any(is_asked),
-                "VirtualService" => words(spec, &["hosts"]).chain(hosts_led_to(spec)).any(is_asked),
-                "DestinationRule" => is_asked(word(spec, &["host"])),
+                "VirtualService" => {
+                    let own = words(spec, &["hosts"]).map(|it| whole(it, &object.id.namespace));
+                    own.chain(hosts_led_to(object)).any(|it| is_asked(&it))
+                }
+                "DestinationRule" => is_asked(&whole(word(spec, &["host"]), &object.id.namespace)),
                 // One of several endpoints; the path names one.
                 "WorkloadEntry" => {
                     let labels = pairs(spec, &["labels"]);
@@ -195,9 +196,10 @@ fn is_asked<'a, I: Iterator<Item = &'a str>>(host: &str, has: impl Fn(&str) -> b
 }
 
 /// The hosts to which a VirtualService leads.
-fn hosts_led_to(spec: &Value) -> impl Iterator<Item = &str> {
-    let ways = ["http", "tls", "tcp"].into_iter().flat_map(|it| list(spec, &[it]));
-    ways.flat_map(|it| list(it, &["route"])).map(|it| word(it, &["destination", "host"]))
+fn hosts_led_to(object: &Object) -> impl Iterator<Item = String> {
+    let ways = ["http", "tls", "tcp"].into_iter().flat_map(|it| list(&object.value, &["spec", it]));
+    let hosts = ways.flat_map(|it| list(it, &["route"])).map(|it| word(it, &["destination", "host"]));
+    hosts.map(|it| whole(it, &object.id.namespace))
 }
 
 /// The hosts that gateways pass on by their server name.

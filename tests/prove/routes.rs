@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meshlatch::prove::{Path, Stopped, World};
+use meshlatch::prove::{Path, Stopped, UnaskedKind, World};
 
 use crate::support;
 
@@ -213,7 +213,7 @@ fn an_ingress_is_followed_by_its_paths() {
 /// Of several destinations, one without a weight is never asked.
 #[test]
 fn weights_are_as_istio_takes_them() {
-    let old = MESH.replace("1.31.0", "1.7.3").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
+    let old = MESH.replace("1.31.0", "1.7.8").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
     let aliases = [
         alias("a", "cart", 7070, 7070, "tcp"),
         alias("b", "cart", 7070, 7070, "tcp"),
@@ -250,4 +250,78 @@ fn weights_are_as_istio_takes_them() {
     assert_eq!(shares(&[("a", Some(1)), ("b", Some(1)), ("c", Some(1))]), [Some(33), Some(34), Some(33)]);
     assert_eq!(shares(&[("a", Some(3)), ("b", Some(1))]), [Some(75), Some(25)]);
     assert_eq!(shares(&[("a", None)]), [None]);
+}
+
+/// The first of two that a caller's namespace is told of; where no file says which that is, both.
+#[test]
+fn a_second_route_counts_for_whom_it_is_told() {
+    let host = "shop.default.svc.cluster.local";
+    let own = |namespace: &str, name: &str, to: &str, export: &str| {
+        let spec = format!("{export}http: [{{route: [{{destination: {{host: {to}.default.svc.cluster.local}}}}]}}]");
+        route(name, host, &spec).replace("namespace: default", &format!("namespace: {namespace}"))
+    };
+    let seen = |more: &[String]| {
+        // Without Sidecars of its own.
+        let topology = MESH.replace("version: 1\n", "version: 1\nmesh: {scope: mesh}\n");
+        let mesh = support::compile(&topology);
+        let world = super::world(&mesh, &tree(&topology, more));
+        let proof = world.prove();
+        let odd = proof.odd.iter().filter(|it| !it.1.is_empty()).count();
+        let broken = proof.broken.iter().find(|it| it.0.callee == "shop");
+        (broken.map_or("proved", |it| if it.1.broken.why.contains("nobody") { "nobody" } else { "else" }), odd)
+    };
+    // Both are for all: nobody knows which is older.
+    assert_eq!(seen(&[own("default", "a", "shop", ""), own("default", "b", "nobody", "")]), ("nobody", 1));
+    assert_eq!(seen(&[own("default", "a", "nobody", ""), own("default", "b", "shop", "")]), ("nobody", 1));
+    // One that is for others is none.
+    let other = "exportTo: [other], ";
+    assert_eq!(seen(&[own("default", "a", "nobody", other), own("default", "b", "shop", "")]), ("proved", 0));
+    assert_eq!(seen(&[own("default", "a", "nobody", ""), own("default", "b", "shop", other)]), ("nobody", 0));
+    // One of its own for itself comes before one for some, and that before one for all.
+    let itself = "exportTo: [.], ";
+    assert_eq!(seen(&[own("default", "a", "nobody", ""), own("default", "b", "shop", itself)]), ("proved", 0));
+    let some = "exportTo: [default], ";
+    assert_eq!(seen(&[own("default", "a", "nobody", ""), own("z", "b", "shop", some)]), ("proved", 0));
+    assert_eq!(seen(&[own("default", "a", "shop", itself), own("z", "b", "nobody", some)]), ("proved", 0));
+    // One of a precise name comes before one of a wide name.
+    let wide = route("a", "'*.default.svc.cluster.local'", "http: [{route: [{destination: {host: nobody}}]}]");
+    assert_eq!(seen(&[wide.clone(), own("default", "b", "shop", "")]), ("proved", 0));
+    assert_eq!(seen(&[wide]), ("nobody", 0));
+    // One that a Sidecar does not let in is none.
+    let sidecar = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: own, namespace: default}\n\
+                   spec: {egress: [{hosts: ['./*', 'istio-system/*']}]}\n"
+        .to_owned();
+    assert_eq!(seen(&[own("z", "a", "nobody", ""), sidecar]), ("proved", 0));
+    assert_eq!(seen(&[own("z", "a", "nobody", "")]), ("nobody", 0));
+}
+
+#[test]
+fn a_route_of_tcp_that_is_for_others_leaves_the_call_to_the_next() {
+    let of = |name: &str, matched: &str, to: &str| {
+        let spec = format!("tcp: [{{{matched}route: [{{destination: {{host: {to}}}}}]}}]");
+        route(name, "cart.default.svc.cluster.local", &spec)
+    };
+    let for_others = of("a", "match: [{sourceLabels: {app: other}}], ", "cart");
+    assert!(end(MESH, &[for_others, of("b", "", "nobody")], "cart").contains("nobody"));
+}
+
+/// Names without dots are those of the own namespace, in rules as in routes.
+#[test]
+fn a_short_name_is_one_of_the_own_namespace() {
+    let routed = route("shop", "shop", "http: [{route: [{destination: {host: nobody}}]}]");
+    assert!(end(MESH, &[routed], "shop").contains("nobody"));
+    let rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: shop, namespace: default}\n\
+                spec: {host: shop, trafficPolicy: {tls: {mode: SIMPLE}}}\n";
+    assert!(end(MESH, &[rule.to_owned()], "shop").starts_with("tls: "));
+    let mesh = support::compile(MESH);
+    let led = route("shop", "shop", "http: [{route: [{destination: {host: till}}]}]");
+    let more = [
+        led,
+        alias("till", "shop", 8080, 8080, "http"),
+        rule.replace("tls: {mode: SIMPLE}", "tls: {mode: ISTIO_MUTUAL}"),
+    ];
+    let world = super::world(&mesh, &tree(MESH, &more));
+    let proof = world.prove();
+    let dead: Vec<_> = proof.unasked.iter().filter(|it| it.kind == UnaskedKind::Dead).map(|it| &it.what).collect();
+    assert!(dead.is_empty(), "{dead:?}");
 }
