@@ -65,7 +65,7 @@ fn texts(object: &Object) -> impl Iterator<Item = &str> {
     data.filter_map(|it| it.1.as_str())
 }
 
-/// The objects `ConfigMap` that the DNS of clusters reads.
+/// The objects `ConfigMap` that the DNS of clusters reads; beside these any that has a `Corefile`.
 const SERVERS: [&str; 4] = ["coredns", "coredns-custom", "kube-dns", "node-local-dns"];
 
 /// The longest zone of a stub domain that a name lies in, its server, and what says so.
@@ -74,7 +74,9 @@ fn stub(cluster: &Cluster, name: &str) -> Option<(String, String, Place)> {
     for (object, zone, server) in cluster.scripts() {
         stubs.push((zone, server, Place::new(object, &[])));
     }
-    for object in cluster.of_kind("ConfigMap", "kube-system").filter(|it| SERVERS.contains(&it.id.name.as_str())) {
+    let is_read =
+        |it: &&Arc<Object>| SERVERS.contains(&it.id.name.as_str()) || at(&it.value, &["data", "Corefile"]).is_some();
+    for object in cluster.of_kind("ConfigMap", "kube-system").filter(is_read) {
         let key = ["data", "stubDomains"];
         let domains: Option<Value> = serde_yaml::from_str(word(&object.value, &key)).ok();
         let domains = domains.as_ref().and_then(Value::as_mapping).into_iter().flatten();

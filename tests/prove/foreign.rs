@@ -84,6 +84,27 @@ fn the_sample_is_proved_with_an_entry_that_nobody_needs() {
     assert_eq!(stopped.broken.kind, HopKind::Name);
 }
 
+/// RKE2 and others call the ConfigMap of their DNS as they like; what it holds says what it is.
+#[test]
+fn a_corefile_counts_whatever_its_object_is_called() {
+    let mesh = support::compile(OF_GOOGLE);
+    let corefile = |namespace: &str, key: &str| {
+        let mut tree = of_google();
+        let two = tree.get_mut("two.yaml").expect("it was made");
+        let object = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: rke2-coredns-rke2-coredns, namespace: {namespace}}}\n\
+             data:\n  {key}: |\n    global:53 {{\n        forward . 10.8.0.53\n    }}\n---\n"
+        );
+        *two = two.replace(STUB, &object);
+        let world = world(&mesh, &tree);
+        let proof = world.prove();
+        proof.broken.iter().map(|it| it.1.broken.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(corefile("kube-system", "Corefile"), []);
+    assert_eq!(corefile("kube-system", "other"), [HopKind::Name]);
+    assert_eq!(corefile("default", "Corefile"), [HopKind::Name]);
+}
+
 #[test]
 fn faults_that_people_make_with_the_sample_are_found() {
     let mesh = support::compile(OF_GOOGLE);
