@@ -3,6 +3,7 @@
 mod defect;
 mod fields;
 mod foreign;
+mod listed;
 mod loss;
 mod routes;
 mod text;

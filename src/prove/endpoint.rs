@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_yaml::Value;
 
+use super::cluster::Cluster;
 use super::hop::{Break, HopKind, Trail};
 use super::object::{Object, Place};
 use super::pod::{Pods, Target};
@@ -36,8 +37,13 @@ pub(super) struct Remote {
     pub(super) takes_mtls: bool,
     /// Its identity, if it says its account.
     pub(super) account: Option<(String, Place)>,
+    /// Whether it is one of a Service without a selector, at which anybody may be.
+    pub(super) is_listed: bool,
     pub(super) place: Place,
 }
+
+/// The label by which an EndpointSlice says its Service.
+const SLICE_OF: &str = "kubernetes.io/service-name";
 
 /// Whether a label or an account says that an endpoint takes mTLS.
 const TLS_MODE: &str = "security.istio.io/tlsMode";
@@ -62,6 +68,9 @@ impl<'a> Known<'a> {
                     endpoints.push(Endpoint::Pods(pods, listens));
                 }
             }
+        }
+        if self.is_listed() {
+            endpoints.extend(self.listed(viewer.cluster, port));
         }
         // Endpoints of an entry of the same host and namespace are added to those of a Service.
         let beside = viewer.cluster.about("ServiceEntry", &self.host).into_iter();
@@ -109,6 +118,48 @@ impl<'a> Known<'a> {
         Ok(endpoints)
     }
 
+    /// The endpoints that are written beside a Service without a selector.
+    fn listed(&self, cluster: &'a Cluster, port: &KnownPort) -> Vec<Endpoint<'a>> {
+        let mut endpoints = Vec::new();
+        let mut add = |it: &Value, ports: &Value, ips: &[&str], place: &Place| {
+            let is_off = at(it, &["conditions", "ready"]) == Some(&Value::Bool(false));
+            let named = list(ports, &["ports"]).iter().filter(|it| word(it, &["name"]) == port.name);
+            for number in named.filter_map(|it| number(it, &["port"])).filter(|_| !is_off) {
+                let remote = |ip: &&str| Remote {
+                    address: (*ip).to_owned(),
+                    port: number,
+                    network: String::new(),
+                    locality: String::new(),
+                    labels: BTreeMap::new(),
+                    takes_mtls: false,
+                    account: None,
+                    is_listed: true,
+                    place: place.clone(),
+                };
+                endpoints.extend(ips.iter().map(remote).map(Endpoint::Address));
+            }
+        };
+        let (namespace, name) = (self.namespace(), &self.object.id.name);
+        if let Some(object) = cluster.get("Endpoints", namespace, name) {
+            for (index, subset) in list(&object.value, &["subsets"]).iter().enumerate() {
+                for (at, it) in list(subset, &["addresses"]).iter().enumerate() {
+                    let place = Place::new(object, &["subsets", &index.to_string(), "addresses", &at.to_string()]);
+                    add(it, subset, &[word(it, &["ip"])], &place);
+                }
+            }
+        }
+        // Before 1.9 istiod reads no slices.
+        let slices = cluster.of_kind("EndpointSlice", namespace).filter(|_| cluster.istio.minor >= 9);
+        let is_of_it = |it: &&Arc<Object>| word(&it.value, &["metadata", "labels", SLICE_OF]) == name;
+        for object in slices.filter(is_of_it).filter(|it| word(&it.value, &["addressType"]) != "FQDN") {
+            for (index, it) in list(&object.value, &["endpoints"]).iter().enumerate() {
+                let ips: Vec<&str> = words(it, &["addresses"]).collect();
+                add(it, &object.value, &ips, &Place::new(object, &["endpoints", &index.to_string()]));
+            }
+        }
+        endpoints
+    }
+
     /// An endpoint that is written down; none if it does not have the port.
     fn written(&self, viewer: &Viewer<'a>, value: &Value, place: Place, port: &KnownPort) -> Option<Endpoint<'a>> {
         let number = match &port.target {
@@ -138,6 +189,7 @@ impl<'a> Known<'a> {
             address: address.to_owned(),
             port: number,
             takes_mtls: said.map_or(!account.is_empty(), |it| it == "istio"),
+            is_listed: false,
             account: (!account.is_empty()).then(|| (identity, place.below(&["serviceAccount"]))),
             network,
             locality: word(value, &["locality"]).to_owned(),
@@ -181,6 +233,10 @@ impl<'a> Known<'a> {
             Break::new(HopKind::Endpoint, &cluster.name, why)
                 .effect("503 UH: no healthy upstream, or the connection is reset")
         };
+        if all.is_empty() && self.is_listed() {
+            trail.trusts(format!("whoever stands behind {} in `{}`, which no file says", self.object, cluster.name));
+            return Ok(all);
+        }
         if all.is_empty() {
             return Err(self.nobody(none(format!("nobody stands behind `{}`", self.host))));
         }
@@ -254,8 +310,9 @@ impl<'a> Known<'a> {
     /// Whether its endpoints are looked up in the DNS outside.
     pub(super) fn is_looked_up(&self) -> bool {
         let resolution = word(&self.object.value, &["spec", "resolution"]);
-        !self.is_service()
-            && (resolution.is_empty() || ["DNS", "NONE", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"].contains(&resolution))
+        self.other_name().is_some()
+            || !self.is_service()
+                && (resolution.is_empty() || ["DNS", "NONE", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"].contains(&resolution))
     }
 
     /// Identities that are expected of whoever answers.

@@ -108,7 +108,18 @@ impl<'a> Walk<'a> {
         let broken =
             |why: String| self.broken(HopKind::Route, why).at(target.place.as_ref().map(|it| it.below(&["host"])));
         match self.origin.viewer.look(host) {
-            Lookup::Seen(known) => Ok(known),
+            Lookup::Seen(known) => match known.other_name().filter(|_| self.here().istio.minor >= 9) {
+                // Of a name that stands for one that stands for another, Istio takes the next one only.
+                Some(name) if name != host => match self.origin.viewer.look(name) {
+                    Lookup::Seen(known) if known.other_name().is_none() => Ok(known),
+                    _ => Err(broken(format!(
+                        "a route leads to `{host}`, which is `{name}`, and that is no host of the mesh"
+                    ))
+                    .effect("503 NC: no cluster found")
+                    .mend("add a ServiceEntry of that host, and lead there")),
+                },
+                _ => Ok(known),
+            },
             Lookup::Hidden(why) => Err(why.effect("503 NC: no cluster found")),
             Lookup::Missing => {
                 Err(broken(format!("a route leads to `{host}`, which nothing in `{}` knows", self.here().name))
@@ -153,7 +164,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Box<Break>> {
         let viewer = &self.origin.viewer;
         let order = ways.last().map_or(0, |it| it.choice.target + 1);
-        let outside = self.call.outside && known.is_external();
+        let outside = known.is_external() && (self.call.outside || known.other_name().is_some());
         if outside && known.is_looked_up() {
             let text = format!("the addresses of `{}` are the DNS's outside to say", known.host);
             trail.holds(HopKind::Endpoint, &self.here().name, "", text, known.place(&["spec", "resolution"]));
@@ -162,6 +173,11 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let endpoints = known.chosen(viewer, port, target.subset.as_deref(), trail)?;
+        if endpoints.is_empty() {
+            let choice = Choice { target: order, ..Choice::default() };
+            ways.push(Way { cluster: None, via: None, share: target.share, hops: Vec::new(), choice });
+            return Ok(());
+        }
         let expected = self.expected(known, port)?;
         let speech = Speech {
             viewer,

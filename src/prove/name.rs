@@ -87,6 +87,12 @@ impl<'a> Question<'a> {
             Lookup::Hidden(why) => return self.hidden(name, why),
             Lookup::Seen(known) => known,
         };
+        if let Some(other) = known.other_name()
+            && cluster.istio.minor >= 9
+            && !self.viewer.is_gateway
+        {
+            return self.other(name, other, &known, trail);
+        }
         if known.is_service() {
             let by = if self.viewer.is_gateway { "istiod knows" } else { "the DNS of the cluster knows" };
             trail.holds(
@@ -117,6 +123,32 @@ impl<'a> Question<'a> {
         trail.holds(HopKind::Name, &cluster.name, name, by.0, by.1.or_else(|| known.place(&["spec", "hosts"])));
         self.address(&known, trail)?;
         Ok(Some(Found::Known(known)))
+    }
+
+    /// A Service that is but another name leads where that does; what the mesh does not know lies outside.
+    fn other(
+        &self,
+        name: &str,
+        other: &str,
+        known: &Known<'a>,
+        trail: &mut Trail,
+    ) -> Result<Option<Found<'a>>, Box<Break>> {
+        let cluster = &self.cluster().name;
+        let place = known.place(&["spec", "externalName"]);
+        trail.holds(HopKind::Name, cluster, name, format!("`{name}` is `{other}`: {}", known.object), place.clone());
+        let passed = trail.hops.iter().filter(|it| it.kind == HopKind::Name && it.brief == name).count();
+        if passed > 1 {
+            let why = format!("`{name}` leads to itself");
+            return Err(self.broken(HopKind::Name, why).at(place).effect(NOT_FOUND).mend("lead to another name"));
+        }
+        let is_own = other.ends_with(&format!(".{CLUSTER_DOMAIN}"));
+        match self.one(other, trail)? {
+            None if is_own => {
+                let why = format!("`{name}` is `{other}`, which nothing in `{cluster}` knows");
+                Err(self.broken(HopKind::Name, why).at(place).effect(NOT_FOUND).mend("lead to a name that is known"))
+            }
+            found => Ok(Some(found.unwrap_or(Found::Outside))),
+        }
     }
 
     /// Who answers for a name that only the mesh knows.

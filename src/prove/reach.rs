@@ -46,6 +46,22 @@ impl<'a> Walk<'a> {
                 add(trail, Some(&self.here().name), None);
             }
             Endpoint::Address(it) if step.outside => add(trail, None, Some(it.shown())),
+            Endpoint::Address(it) if self.is_anybody(it) => {
+                trail.trusts(format!("whoever answers at {}, which {} says", it.shown(), it.place.object()));
+                match step.speech.spoken(false, Some(it.place.clone())) {
+                    Spoken::Plain(why, said) => {
+                        trail.holds(HopKind::Tls, &self.here().name, "plain text", format!("plain text: {why}"), said);
+                    }
+                    Spoken::Mutual(_, said) => {
+                        trail.holds(HopKind::Tls, &self.here().name, "mTLS", "the sidecar speaks mTLS", said);
+                    }
+                    Spoken::Simple(mode, said) => {
+                        let text = format!("the sidecar speaks TLS as `{mode}` says");
+                        trail.holds(HopKind::Tls, &self.here().name, "TLS", text, Some(said));
+                    }
+                }
+                add(trail, None, Some(it.shown()));
+            }
             Endpoint::Address(remote) => {
                 for remote in self.dials(remote, trail)? {
                     for owner in self.owners(&remote)? {
@@ -56,6 +72,11 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an endpoint is one of a Service without a selector, and no gateway.
+    fn is_anybody(&self, remote: &Remote) -> bool {
+        remote.is_listed && !self.world.gateways.keys().any(|it| it.0 == remote.address)
     }
 
     fn peer(&self, is_mutual: bool) -> Peer<'_> {

@@ -67,7 +67,19 @@ impl<'a> Known<'a> {
 
     pub(super) fn is_external(&self) -> bool {
         let is_internal = word(&self.object.value, &["spec", "location"]) == "MESH_INTERNAL";
-        !self.is_service() && !is_internal
+        if self.is_service() { self.other_name().is_some() } else { !is_internal }
+    }
+
+    /// The name for which a Service stands, if it is but another one.
+    pub(super) fn other_name(&self) -> Option<&'a str> {
+        let spec = &self.object.value["spec"];
+        let name = word(spec, &["externalName"]);
+        (self.is_service() && word(spec, &["type"]) == "ExternalName" && !name.is_empty()).then_some(name)
+    }
+
+    /// Whether somebody else than its selector says who stands behind it.
+    pub(super) fn is_listed(&self) -> bool {
+        self.is_service() && pairs(&self.object.value, &["spec", "selector"]).is_empty() && self.other_name().is_none()
     }
 
     pub(super) fn ports(&self) -> Vec<KnownPort> {
