@@ -3,9 +3,10 @@
 use serde_yaml::Value;
 
 use super::endpoint::Endpoint;
+use super::object::Place;
 use super::route::{rules, subset};
 use super::service::{Known, Viewer};
-use super::value::{at, list, number, word, words};
+use super::value::{list, number, word, words};
 use crate::topology::NETWORK_LABEL;
 
 /// How a way is chosen among those of its call.
@@ -27,6 +28,8 @@ pub(super) struct Balance<'a> {
     failover: Failover,
     /// As for [`Choice`].
     left_out: u64,
+    /// What is said of the choice and is not understood.
+    unsure: Vec<Place>,
 }
 
 /// Which endpoints come first.
@@ -43,12 +46,20 @@ impl<'a> Balance<'a> {
     /// What holds for a port of a host, or a subset of it.
     pub(super) fn of(viewer: &'a Viewer<'a>, known: &Known<'a>, port: u16, name: Option<&str>) -> Self {
         let rules = rules(viewer, known);
-        let of_subset = name.and_then(|it| subset(&rules, it)).and_then(|it| it.0.get("trafficPolicy"));
-        let general = rules.iter().find_map(|it| at(&it.value, &["spec", "trafficPolicy"]));
-        let policies: Vec<&Value> = of_subset.into_iter().chain(general).collect();
-        let field = |name: &str| policies.iter().find_map(|it| of_port(it, port).get(name));
-        let left_out = field("outlierDetection").map_or(0, ejected);
-        let locality = field("loadBalancer").and_then(|it| it.get("localityLbSetting"));
+        let of_subset = name.and_then(|it| subset(&rules, it)).map(|it| it.1.below(&["trafficPolicy"]));
+        let general = rules.iter().map(|it| Place::new(it, &["spec", "trafficPolicy"])).find(|it| it.value().is_some());
+        let policies: Vec<Place> = of_subset.into_iter().chain(general).map(|it| of_port(&it, port)).collect();
+        let place = |name: &str| policies.iter().map(|it| it.below(&[name])).find(|it| it.value().is_some());
+        let detection = place("outlierDetection");
+        let left_out = detection.as_ref().and_then(Place::value).map_or(0, ejected);
+        let setting =
+            place("loadBalancer").map(|it| it.below(&["localityLbSetting"])).filter(|it| it.value().is_some());
+        let of_mesh = viewer.cluster.install.mesh(&["localityLbSetting"]).map(|it| it.1);
+        let unsure = [(&setting, "distribute"), (&setting, "failover"), (&detection, "minHealthPercent")];
+        let unsure = unsure.into_iter().filter_map(|(it, field)| Some(it.as_ref()?.below(&[field])));
+        // What holds for the whole mesh is not understood, unless a rule has its own.
+        let unsure = unsure.chain(of_mesh.filter(|_| setting.is_none())).filter(|it| it.value().is_some()).collect();
+        let locality = setting.as_ref().and_then(Place::value);
         let priority: Vec<_> =
             locality.iter().flat_map(|it| words(it, &["failoverPriority"])).map(str::to_owned).collect();
         let said = |name: &str| locality.and_then(|it| it.get(name));
@@ -60,7 +71,7 @@ impl<'a> Balance<'a> {
             _ if said("distribute").is_some() => Failover::No,
             _ => Failover::Locality,
         };
-        Self { viewer, failover, left_out }
+        Self { viewer, failover, left_out, unsure }
     }
 
     /// How one endpoint is chosen.
@@ -71,6 +82,21 @@ impl<'a> Balance<'a> {
         };
         let rank = self.rank(endpoint).max(self.distance(endpoint));
         Choice { target, rank, endpoints, left_out: self.left_out }
+    }
+
+    /// What is said of the choice among endpoints and is not understood.
+    pub(super) fn unsure(&self, endpoints: &[Endpoint<'_>]) -> Vec<Place> {
+        let weight = |it: &Endpoint<'_>| match it {
+            Endpoint::Address(it) => it.place.below(&["weight"]).value().and_then(Value::as_u64).unwrap_or(1),
+            Endpoint::Pods(..) => 1,
+        };
+        // Those of one weight are as those of none.
+        let differ = endpoints.windows(2).any(|it| weight(&it[0]) != weight(&it[1]));
+        let weighed = endpoints.iter().filter(|_| differ).filter_map(|it| match it {
+            Endpoint::Address(it) => Some(it.place.below(&["weight"])).filter(|it| it.value().is_some()),
+            Endpoint::Pods(..) => None,
+        });
+        self.unsure.iter().cloned().chain(weighed).collect()
     }
 
     /// How many endpoints with more of the labels that a rule of failover asks for come before one.
@@ -100,9 +126,12 @@ impl<'a> Balance<'a> {
 }
 
 /// What a policy says for a port; what a port does not say is not taken from the whole.
-fn of_port(policy: &Value, port: u16) -> &Value {
-    let all = list(policy, &["portLevelSettings"]);
-    all.iter().find(|it| number(it, &["port", "number"]) == Some(port)).unwrap_or(policy)
+fn of_port(policy: &Place, port: u16) -> Place {
+    let all = policy.value().map_or(&[][..], |it| list(it, &["portLevelSettings"]));
+    match all.iter().position(|it| number(it, &["port", "number"]) == Some(port)) {
+        Some(index) => policy.below(&["portLevelSettings", &index.to_string()]),
+        None => policy.clone(),
+    }
 }
 
 /// The share of the endpoints that outlier detection leaves out at most, in percent; 0 if it is off.

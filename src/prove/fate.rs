@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::hop::Break;
 use super::loss::Loss;
+use super::object::Place;
 use super::{Call, Path, Proof, Way};
 
 /// What becomes of a call.
@@ -76,6 +77,27 @@ impl Proof<'_> {
             }
         }
         effect
+    }
+
+    /// What is said of the choice among those that may answer and is not understood, each with how many calls it is
+    /// about.
+    pub(super) fn unsure(&self) -> Vec<(&Place, usize)> {
+        let mut all: Vec<(&Place, usize)> = Vec::new();
+        for (_, path) in &self.proved {
+            let mut seen: Vec<String> = Vec::new();
+            for place in &path.unsure {
+                let name = |it: &Place| format!("{} {} {}", it.file(), it.object(), it.field());
+                if seen.contains(&name(place)) {
+                    continue;
+                }
+                seen.push(name(place));
+                match all.iter_mut().find(|it| name(it.0) == name(place)) {
+                    Some(it) => it.1 += 1,
+                    None => all.push((place, 1)),
+                }
+            }
+        }
+        all
     }
 
     /// Whatever kills a call when it alone is gone, with these calls: clusters, gateways, and services of a cluster.

@@ -45,8 +45,8 @@ impl World {
         };
         match outcome {
             Ok(()) => {
-                let Trail { hops, passed, trusts, latent } = trail;
-                Ok(Path { hops, ways, latent, trusts, passed })
+                let Trail { hops, passed, trusts, latent, unsure } = trail;
+                Ok(Path { hops, ways, latent, trusts, passed, unsure })
             }
             Err(broken) => Err(stopped(trail, broken)),
         }
@@ -187,6 +187,7 @@ impl<'a> Walk<'a> {
             has_sidecar: self.origin.has_sidecar,
         };
         let balance = Balance::of(viewer, known, port.number, target.subset.as_deref());
+        trail.unsure.extend(balance.unsure(&endpoints));
         let ranks: Vec<usize> = endpoints.iter().map(|it| balance.rank(it)).collect();
         let first = ranks.iter().min().copied().unwrap_or_default();
         for (endpoint, rank) in endpoints.iter().zip(ranks) {

@@ -76,6 +76,8 @@ pub(super) struct Trail {
     pub(super) latent: Vec<Break>,
     /// What the call takes on trust.
     pub(super) trusts: Vec<String>,
+    /// What is said of the choice among those that may answer and is not understood.
+    pub(super) unsure: Vec<Place>,
 }
 
 /// Pods that a call passes.

@@ -77,7 +77,11 @@ pub fn json_of(proof: &Proof<'_>, effects: &[Effect<'_>]) -> String {
             })
         })
         .collect();
-    let all = json!({"losses": effects, "broken": proof.broken.len(), "notFollowed": proof.absent.len()});
+    let unsure: Vec<_> =
+        proof.unsure().into_iter().map(|(it, calls)| json!({"place": place(it), "calls": calls})).collect();
+    let all = json!({
+        "losses": effects, "broken": proof.broken.len(), "notFollowed": proof.absent.len(), "notUnderstood": unsure,
+    });
     format!("{all:#}\n")
 }
 

@@ -2,6 +2,7 @@
 
 use super::choice::Choice;
 use super::hop::{Break, Hop, Passed};
+use super::object::Place;
 
 /// Where a call goes.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Path {
     /// What is taken on trust.
     pub trusts: Vec<String>,
     pub(super) passed: Vec<Passed>,
+    /// What is said of the choice among the ways and is not understood.
+    pub(super) unsure: Vec<Place>,
 }
 
 /// A place that may answer, and the hops to it.

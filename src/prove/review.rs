@@ -51,8 +51,27 @@ pub fn review(proof: &Proof<'_>, effects: &[Effect<'_>]) -> String {
     if aside.is_empty() { out } else { format!("{out}\n{aside}") }
 }
 
-/// Calls of which nothing can be said.
+/// Calls of which nothing can be said, and what is said of others and not understood.
 fn left_aside(proof: &Proof<'_>) -> String {
+    let mut out = not_followed(proof);
+    for (place, calls) in proof.unsure() {
+        let position = place.position();
+        let field = place.field();
+        let field = field.rsplit('.').next().unwrap_or_default();
+        let calls = if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") };
+        let what = shown(&format!("`{field}` of {}", place.object()));
+        let _ = writeln!(
+            out,
+            "not understood: {what}, at {}:{}:{}; {calls} may share out otherwise than is told",
+            place.file(),
+            position.line,
+            position.column
+        );
+    }
+    out
+}
+
+fn not_followed(proof: &Proof<'_>) -> String {
     match (proof.broken.len(), proof.absent.len()) {
         (0, 0) => String::new(),
         (broken, absent) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshlatch::Mesh;
-use meshlatch::prove::{Fate, Loss, json, review};
+use meshlatch::prove::{Fate, Loss, json, json_of, review, survival};
 
 use super::{topology, world};
 use crate::support;
@@ -108,4 +108,38 @@ fn weights_do_not_fall_over() {
     assert_eq!(fate(&mesh, &tree, &cluster("west"), "south", "shop"), "10 %");
     let all = [cluster("east"), cluster("west")].concat();
     assert_eq!(fate(&mesh, &tree, &all, "south", "cart"), "dies at gateway");
+}
+
+/// What changes the shares and is not understood is named, wherever losses are told.
+#[test]
+fn what_is_not_understood_of_the_choice_is_named() {
+    let (mesh, tree) = case("nearness");
+    let told = |from: &str, to: &str| {
+        let tree = replaced(&tree, from, to);
+        let world = world(&mesh, &tree);
+        let proof = world.prove();
+        let effects = [proof.without(&[Loss::Gateway("west".to_owned())])];
+        let texts = [review(&proof, &effects), survival(&proof, &effects[0])];
+        let read: serde_json::Value = serde_json::from_str(&json_of(&proof, &effects)).expect("it is JSON");
+        let count = read["notUnderstood"].as_array().map_or(0, Vec::len);
+        let lines = |it: &String| it.lines().filter(|it| it.starts_with("not understood: ")).count();
+        assert_eq!(texts.iter().map(lines).collect::<Vec<_>>(), [count; 2], "{texts:?}");
+        texts[0].clone()
+    };
+    assert!(!told("kind: ServiceEntry", "kind: ServiceEntry").contains("not understood"));
+    let enabled = "        enabled: false\n";
+    let distribute = "        distribute:\n        - {from: '*', to: {'us-east1/*': 100}}\n";
+    assert!(
+        told(enabled, distribute).contains("`distribute` of DestinationRule default/alike-default-global, at out/")
+    );
+    let failover = "        failover:\n        - {from: us-east1, to: us-west1}\n";
+    assert!(told(enabled, failover).contains("`failover` of DestinationRule default/alike-default-global"));
+    let health = "      maxEjectionPercent: 100\n      minHealthPercent: 30\n";
+    assert!(told("      maxEjectionPercent: 100\n", health).contains("`minHealthPercent` of DestinationRule"));
+    let weighed = "  - address: 198.51.100.2\n    weight: 3\n";
+    let told_of_one = told("  - address: 198.51.100.2\n", weighed);
+    assert!(told_of_one.contains("`weight` of ServiceEntry default/alike-default-global"), "{told_of_one}");
+    // As none are those that are all alike.
+    let labels = "    labels:\n      security.istio.io/tlsMode: istio\n";
+    assert!(!told(labels, &format!("    weight: 3\n{labels}")).contains("not understood"));
 }
