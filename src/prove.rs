@@ -41,6 +41,7 @@ mod reach;
 mod read;
 mod review;
 mod route;
+mod servers;
 mod service;
 mod tls;
 mod told;

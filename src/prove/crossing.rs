@@ -1,18 +1,18 @@
 //! The hops `gateway`, `chain` and `owner`: through the gateway of another cluster to pods beside it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::endpoint::Endpoint;
-use super::gateways::{self, GatewayPods, GatewayPort, is_of_kubernetes};
+use super::gateways::{self, GatewayPods, GatewayPort};
 use super::hop::{Break, HopKind, Passed, Trail};
-use super::object::{Object, Place};
+use super::object::Place;
 use super::pod::Pods;
 use super::route::{rules, subset, subsets};
-use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer, covers};
+use super::servers::{self, Server};
+use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer};
 use super::tls::{Speech, Spoken};
-use super::value::{fits, list, number, pairs, word, words};
+use super::value::{fits, pairs};
 use crate::topology::{Family, NETWORK_LABEL, Protocol};
 
 /// A connection as it reaches a gateway.
@@ -123,67 +123,56 @@ impl<'a> Crossing<'a> {
         if !self.owner.passes_through {
             return self.old_chain(pods);
         }
-        let mut servers = Vec::new();
-        let mut others = Vec::new();
-        for object in self.owner.of_kind_anywhere("Gateway") {
-            if is_of_kubernetes(object) {
-                if pods.labels.get("gateway.networking.k8s.io/gateway-name") == Some(&object.id.name) {
-                    servers.extend(listeners(object));
-                }
-                continue;
-            }
-            let selects = fits(&pods.labels, &pairs(&object.value, &["spec", "selector"]));
-            let all = list(&object.value, &["spec", "servers"]).iter().enumerate();
-            for (index, server) in all {
-                let place = Place::new(object, &["spec", "servers", &index.to_string()]);
-                let at_port = number(server, &["port", "number"]).is_some_and(|it| opened.contains(&Some(it)));
-                if selects && at_port {
-                    servers.push(Server {
-                        passes: word(server, &["tls", "mode"]) == "AUTO_PASSTHROUGH",
-                        hosts: words(server, &["hosts"]).map(str::to_owned).collect(),
-                        at_hosts: place.below(&["hosts"]),
-                        at_mode: place.below(&["tls", "mode"]),
-                    });
-                } else if word(server, &["tls", "mode"]).ends_with("PASSTHROUGH") {
-                    others.push((selects, Place::new(object, &["spec", "selector"]), place.below(&["port", "number"])));
-                }
-            }
-        }
+        let all = servers::all(self.owner);
+        let of_pods: Vec<&Server> = all.iter().filter(|it| it.is_of(pods) && it.is_at(opened)).collect();
         let name = &self.server_name;
-        if servers.is_empty() {
-            let broken = self.broken(
-                HopKind::Gateway,
-                format!("no Gateway opens port {} at {}", opened[0].unwrap_or(self.dialed), pods.name),
-            );
-            let broken = match others.first() {
-                Some((true, _, port)) => {
-                    broken.at(port.clone()).mend(format!("open port {}", opened[0].unwrap_or(self.dialed)))
+        let Some(first) = of_pods.first() else {
+            let port = opened[0].unwrap_or(self.dialed);
+            let near = all.iter().find(|it| it.reads_names());
+            let broken =
+                self.broken(HopKind::Gateway, format!("no Gateway opens port {port} at {}", pods.name)).effect(REFUSED);
+            return Err(match near {
+                Some(it) if it.is_of(pods) => {
+                    broken.at(it.place.below(&["port", "number"])).mend(format!("open port {port}"))
                 }
-                Some((false, selector, _)) => broken
-                    .at(selector.clone())
+                Some(it) => broken
+                    .at(Place::new(it.place.shared(), &["spec", "selector"]))
                     .mend(format!("select the labels of the gateway's pods: {}", super::value::shown(&pods.labels))),
                 None => broken.mend("add a Gateway with `tls: {mode: AUTO_PASSTHROUGH}`"),
-            };
-            return Err(broken.effect(REFUSED));
-        }
-        let covering = servers
-            .iter()
-            .find(|it| it.passes && it.hosts.iter().any(|it| covers(it.rsplit('/').next().unwrap_or(it), &name.host)));
-        let Some(server) = covering else {
-            let at = servers.iter().find(|it| it.passes);
-            let broken = match at {
-                Some(server) => self
-                    .broken(HopKind::Chain, format!("the gateway does not let `{}` in", name.host))
-                    .at(server.at_hosts.clone())
-                    .mend(format!("add `{}` to its hosts", name.host)),
-                None => self
-                    .broken(HopKind::Chain, "the gateway does not pass connections on by their server name")
-                    .at(servers[0].at_mode.clone())
-                    .mend("set the mode to AUTO_PASSTHROUGH"),
-            };
-            return Err(self.blamed(broken.effect(RESET)));
+            });
         };
-        Ok((format!("the gateway lets `{}` in", name.host), Some(server.at_hosts.clone())))
+        let (covering, others): (Vec<&Server>, Vec<&Server>) =
+            of_pods.iter().partition(|it| it.passes && it.takes(&name.host));
+        let server = match servers::kept(&covering, &others) {
+            Some(Ok(server)) => server,
+            Some(Err((server, other))) => {
+                let why = format!(
+                    "{} and {} open port {} in ways that exclude each other, and only the older is taken",
+                    server.place.object(),
+                    other.place.object(),
+                    opened[0].unwrap_or(self.dialed)
+                );
+                return Err(self
+                    .broken(HopKind::Chain, why)
+                    .at(other.place.clone())
+                    .effect(RESET)
+                    .mend("name each host once for a port, or open another port"));
+            }
+            None => {
+                let broken = match of_pods.iter().find(|it| it.passes) {
+                    Some(server) => self
+                        .broken(HopKind::Chain, format!("the gateway does not let `{}` in", name.host))
+                        .at(server.at_hosts())
+                        .mend(format!("add `{}` to its hosts", name.host)),
+                    None => self
+                        .broken(HopKind::Chain, "the gateway does not pass connections on by their server name")
+                        .at(first.place.below(&["tls", "mode"]))
+                        .mend("set the mode to AUTO_PASSTHROUGH"),
+                };
+                return Err(self.blamed(broken.effect(RESET)));
+            }
+        };
+        Ok((format!("the gateway lets `{}` in", name.host), Some(server.at_hosts())))
     }
 
     /// Before 1.9 the charts bring the Gateway, and what rewrites the server name.
@@ -371,32 +360,9 @@ impl<'a> Crossing<'a> {
     }
 }
 
-/// A server of a Gateway at the port that is dialed.
-struct Server {
-    passes: bool,
-    hosts: Vec<String>,
-    at_hosts: Place,
-    at_mode: Place,
-}
-
-/// The listeners of a Gateway of Kubernetes, which pass connections on where its network is known.
-fn listeners(object: &Arc<Object>) -> Vec<Server> {
-    let labels = pairs(&object.value, &["metadata", "labels"]);
-    let port = labels.get("networking.istio.io/gatewayPort").map_or("15443", String::as_str);
-    let all = list(&object.value, &["spec", "listeners"]).iter().enumerate();
-    all.map(|(index, it)| {
-        let place = Place::new(object, &["spec", "listeners", &index.to_string()]);
-        let is_meant = number(it, &["port"]).is_some_and(|it| it.to_string() == port);
-        let host = word(it, &["hostname"]);
-        Server {
-            passes: word(it, &["protocol"]) == "TLS"
-                && word(it, &["tls", "mode"]) == "Passthrough"
-                && labels.contains_key(NETWORK_LABEL)
-                && is_meant,
-            hosts: vec![if host.is_empty() { "*" } else { host }.to_owned()],
-            at_hosts: place.below(&["hostname"]),
-            at_mode: place.below(&["tls", "mode"]),
-        }
-    })
-    .collect()
+/// What says that a gateway before 1.9 passes on every name of the suffix, whoever is called, if one does.
+pub(super) fn passes_all(cluster: &Cluster) -> Option<Place> {
+    let opens = |it: &GatewayPods| it.passes_names && it.ports.iter().flatten().any(|it| it.number == PORT);
+    let place = cluster.install.multi_cluster().filter(|_| !cluster.passes_through)?;
+    gateways::all(cluster).iter().any(opens).then_some(place)
 }

@@ -34,6 +34,9 @@ pub(super) struct GatewayPort {
     pub(super) node_port: Option<u16>,
 }
 
+/// The label by which pods say the Gateway of Kubernetes for which istiod deploys them.
+pub(super) const NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
 /// The class of Gateways that istiod deploys.
 const CLASS: &str = "istio";
 
@@ -68,7 +71,7 @@ fn of_gateway(object: &Arc<Object>) -> GatewayPods {
     let name = format!("{}-{CLASS}", object.id.name);
     GatewayPods {
         namespace: object.id.namespace.clone(),
-        labels: BTreeMap::from([("gateway.networking.k8s.io/gateway-name".to_owned(), object.id.name.clone())]),
+        labels: BTreeMap::from([(NAME.to_owned(), object.id.name.clone())]),
         ports: Some(numbers.map(|number| GatewayPort { number, target: None, node_port: None }).collect()),
         view: network.map(|it| (it, Place::new(object, &["metadata", "labels", NETWORK_LABEL]))),
         passes_names: true,

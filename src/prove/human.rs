@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::hop::{Break, Hop};
 use super::object::Place;
-use super::{Call, Path, Proof, Stopped, UnaskedKind, Way};
+use super::{Call, Path, Proof, Stopped, Unasked, UnaskedKind, Way};
 use crate::diag::shown;
 
 /// How much is told of each call.
@@ -76,6 +76,12 @@ fn unasked(proof: &Proof<'_>) -> String {
         let cluster = shown(&it.cluster);
         let _ = match it.kind {
             UnaskedKind::Dead => writeln!(out, "dead: {what} in `{cluster}`, which no declared call uses  {place}"),
+            UnaskedKind::Suffix => {
+                writeln!(
+                    out,
+                    "open: the gateway of `{cluster}` passes on every name of `{what}`, whoever is declared to be called  {place}"
+                )
+            }
             UnaskedKind::Unguarded => {
                 writeln!(
                     out,
@@ -139,7 +145,8 @@ fn summary(proof: &Proof<'_>) -> String {
     if trusting > 0 {
         let _ = write!(text, "; {trusting} of them trust in what no file says");
     }
-    match proof.unasked.iter().filter(|it| it.kind != UnaskedKind::Unguarded).count() {
+    let is_counted = |it: &&Unasked| matches!(it.kind, UnaskedKind::Dead | UnaskedKind::Open);
+    match proof.unasked.iter().filter(is_counted).count() {
         0 => {}
         1 => text.push_str("; 1 thing is written that no declared call asks for"),
         many => {

@@ -9,8 +9,9 @@ use super::hop::{Break, HopKind, Trail};
 use super::matches::Asker;
 use super::object::{Object, Place};
 use super::route::{Led, Target};
+use super::servers::{self, Server};
 use super::service::{Viewer, covers, not_exported};
-use super::value::{fits, list, number, pairs, shown, word, words};
+use super::value::{fits, list, number, shown, word, words};
 use crate::topology::{Family, Protocol};
 
 /// Where the routes of an ingress lead.
@@ -42,7 +43,7 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
         Viewer { cluster, namespace: pods.namespace.clone(), labels: Some(pods.labels.clone()), is_gateway: true };
     let mut targets: Vec<Target> = Vec::new();
     for host in &door.hosts {
-        let gateway = listening(cluster, pods, [Some(door.port), target], host)?;
+        let gateway = listening(&viewer, pods, [Some(door.port), target], host)?;
         trail.holds(
             HopKind::Chain,
             &cluster.name,
@@ -68,34 +69,49 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
     Ok(targets)
 }
 
-/// The server of a Gateway that takes calls of a host at a port.
-fn listening(cluster: &Cluster, pods: &GatewayPods, ports: [Option<u16>; 2], host: &str) -> Result<Place, Box<Break>> {
-    let mut near = None;
-    for object in cluster.of_kind_anywhere("Gateway").filter(|it| !is_of_kubernetes(it)) {
-        for (index, server) in list(&object.value, &["spec", "servers"]).iter().enumerate() {
-            let place = Place::new(object, &["spec", "servers", &index.to_string()]);
-            let takes = words(server, &["hosts"]).any(|it| covers(it.rsplit('/').next().unwrap_or(it), host));
-            let at_port =
-                ports.contains(&number(server, &["port", "number"])) && number(server, &["port", "number"]).is_some();
-            let selects = fits(&pods.labels, &pairs(&object.value, &["spec", "selector"]));
-            match (selects, at_port, takes) {
-                (true, true, true) => return Ok(place),
-                (false, true, true) => near = near.or(Some(Place::new(object, &["spec", "selector"]))),
-                (true, false, true) => near = near.or(Some(place.below(&["port"]))),
-                (true, true, false) => near = near.or(Some(place.below(&["hosts"]))),
-                _ => {}
-            }
-        }
-    }
+/// The server of a Gateway that takes calls of a host at a port: of several one that has routes.
+fn listening(
+    viewer: &Viewer<'_>,
+    pods: &GatewayPods,
+    ports: [Option<u16>; 2],
+    host: &str,
+) -> Result<Place, Box<Break>> {
+    let all = servers::all(viewer.cluster);
+    let all: Vec<&Server> = all.iter().filter(|it| !is_of_kubernetes(it.place.shared())).collect();
+    let here = |it: &&Server| it.is_of(pods) && it.is_at(ports);
+    let (taking, others): (Vec<&Server>, Vec<&Server>) =
+        all.iter().copied().filter(here).partition(|it| it.takes(host));
+    let (routed, rest): (Vec<&Server>, Vec<&Server>) =
+        taking.iter().partition(|it| !behind(viewer, &it.place, host).0.is_empty());
+    let wanted = if routed.is_empty() { &taking } else { &routed };
+    let rivals = if routed.is_empty() { others } else { [rest, others].concat() };
     let port = ports[0].unwrap_or_default();
-    Err(Break::new(
-        HopKind::Gateway,
-        &cluster.name,
-        format!("no Gateway takes calls of `{host}` at port {port} of {}", pods.name),
-    )
-    .at(near)
-    .effect("connection refused, or 404 NR: no route")
-    .mend("let a Gateway with these labels, this port and this host select the pods"))
+    let broken = |why: String| Break::new(HopKind::Gateway, &viewer.cluster.name, why);
+    match servers::kept(wanted, &rivals) {
+        Some(Ok(server)) => return Ok(server.place.clone()),
+        Some(Err((server, other))) => {
+            let why = format!(
+                "{} and {} open port {port} in ways that exclude each other, and only the older is taken",
+                server.place.object(),
+                other.place.object()
+            );
+            return Err(broken(why)
+                .at(other.place.clone())
+                .effect("connection reset, or 404 NR: no route")
+                .mend("name each host once for a port, or open another port"));
+        }
+        None => {}
+    }
+    let near = all.iter().find_map(|it| match (it.is_of(pods), it.is_at(ports), it.takes(host)) {
+        (false, true, true) => Some(Place::new(it.place.shared(), &["spec", "selector"])),
+        (true, false, true) => Some(it.place.below(&["port"])),
+        (true, true, false) => Some(it.at_hosts()),
+        _ => None,
+    });
+    Err(broken(format!("no Gateway takes calls of `{host}` at port {port} of {}", pods.name))
+        .at(near)
+        .effect("connection refused, or 404 NR: no route")
+        .mend("let a Gateway with these labels, this port and this host select the pods"))
 }
 
 /// Where the routes behind a server of a Gateway lead, and what says so.

@@ -47,13 +47,14 @@ pub fn json(proof: &Proof<'_>) -> String {
             json!({"without": lost(&loss), "dies": calls})
         })
         .collect();
-    let unasked = |kind: UnaskedKind| -> Vec<Value> {
-        let all = proof.unasked.iter().filter(|it| it.kind == kind);
+    let unasked = |kinds: &[UnaskedKind]| -> Vec<Value> {
+        let all = proof.unasked.iter().filter(|it| kinds.contains(&it.kind));
         all.map(|it| json!({"cluster": it.cluster, "what": it.what, "place": place(&it.place)})).collect()
     };
     let all = json!({
         "proved": proved, "broken": broken, "notFollowed": absent, "notUnderstood": odd, "singlePoints": points,
-        "dead": unasked(UnaskedKind::Dead), "open": unasked(UnaskedKind::Open), "unguarded": unasked(UnaskedKind::Unguarded),
+        "dead": unasked(&[UnaskedKind::Dead]), "open": unasked(&[UnaskedKind::Open, UnaskedKind::Suffix]),
+        "unguarded": unasked(&[UnaskedKind::Unguarded]),
     });
     format!("{all:#}\n")
 }

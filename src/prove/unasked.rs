@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cluster::Cluster;
+use super::crossing::passes_all;
 use super::hop::Hop;
 use super::object::{Id, Object, Place};
+use super::servers::{self, Server};
 use super::service::{CLUSTER_DOMAIN, covers, whole};
 use super::value::{fits, list, pairs, word, words};
 use super::{Call, Proof, World};
@@ -31,6 +33,8 @@ pub enum UnaskedKind {
     Dead,
     /// A host that a gateway lets in from other clusters, where nobody is declared to call it.
     Open,
+    /// Every name of a suffix, which a gateway before 1.9 passes on, whoever is declared to call it.
+    Suffix,
     /// Pods that let anybody in: those of other callers than declared ones, too.
     Unguarded,
 }
@@ -69,6 +73,19 @@ impl World {
                 if !is_asked(&host, |it| used.entered.contains(it), || used.entered.iter().copied()) {
                     add(UnaskedKind::Open, host, place);
                 }
+            }
+        }
+        for (name, cluster) in &self.clusters {
+            let Some(place) = passes_all(cluster) else { continue };
+            let suffix = cluster.install.suffix();
+            let entered = used.get(name.as_str()).map(|it| &it.entered);
+            let is_called = |it: &Object| {
+                let host = format!("{}.{}.{suffix}", it.id.name, it.id.namespace);
+                entered.is_some_and(|it| it.contains(host.as_str()))
+            };
+            if !cluster.of_kind_anywhere("Service").all(|it| is_called(it)) {
+                let what = format!("*.{suffix}");
+                found.push(Unasked { cluster: name.clone(), kind: UnaskedKind::Suffix, what, place });
             }
         }
         for (name, cluster) in &self.clusters {
@@ -204,28 +221,7 @@ fn hosts_led_to(object: &Object) -> impl Iterator<Item = String> {
 
 /// The hosts that gateways pass on by their server name.
 fn opened(cluster: &Cluster) -> Vec<(String, Place)> {
-    let mut opened = Vec::new();
-    for object in cluster.of_kind_anywhere("Gateway") {
-        for (index, server) in list(&object.value, &["spec", "servers"]).iter().enumerate() {
-            if word(server, &["tls", "mode"]) != "AUTO_PASSTHROUGH" {
-                continue;
-            }
-            for (at, host) in words(server, &["hosts"]).enumerate() {
-                let field = ["spec", "servers", &index.to_string(), "hosts", &at.to_string()];
-                let name = host.rsplit('/').next().unwrap_or(host);
-                opened.push((name.to_owned(), Place::new(object, &field)));
-            }
-        }
-        // One of another cluster says where that is, and lets nobody in.
-        let is_own = word(&object.value, &["spec", "gatewayClassName"]) != "istio-remote";
-        for (index, listener) in list(&object.value, &["spec", "listeners"]).iter().enumerate() {
-            if is_own && word(listener, &["tls", "mode"]) == "Passthrough" {
-                let field = ["spec", "listeners", &index.to_string(), "hostname"];
-                let host = word(listener, &["hostname"]);
-                let host = if host.is_empty() { "*" } else { host };
-                opened.push((host.to_owned(), Place::new(object, &field)));
-            }
-        }
-    }
-    opened
+    let all = servers::all(cluster);
+    let passing = all.iter().filter(|it| it.passes).flat_map(Server::hosts);
+    passing.map(|(host, place)| (host.to_owned(), place)).collect()
 }

@@ -325,3 +325,19 @@ fn a_short_name_is_one_of_the_own_namespace() {
     let dead: Vec<_> = proof.unasked.iter().filter(|it| it.kind == UnaskedKind::Dead).map(|it| &it.what).collect();
     assert!(dead.is_empty(), "{dead:?}");
 }
+
+#[test]
+fn an_ingress_whose_gateway_may_be_left_out_is_told() {
+    let ends = |server: &str| {
+        let other = format!(
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: a-other, namespace: default}}\n\
+             spec: {{selector: {{istio: ingressgateway}}, servers: [{{{server}}}]}}\n"
+        );
+        end(MESH, &[other], "web")
+    };
+    let tcp = ends("port: {number: 80, name: x, protocol: TCP}, hosts: ['*']");
+    assert!(tcp.contains("and only the older is taken"), "{tcp}");
+    // Servers of HTTP are merged; of several that take a host, one has the routes.
+    assert_eq!(ends("port: {number: 80, name: x, protocol: HTTP}, hosts: [door.example.com]"), "proved");
+    assert_eq!(ends("port: {number: 443, name: x, protocol: TCP}, hosts: ['*']"), "proved");
+}

@@ -284,3 +284,53 @@ services:
     let wrong = "the endpoint is 10.8.0.9:15443, at which `east` is reached from `west` only";
     assert!(ends("north", "34.70.9.157", "10.8.0.9").contains(wrong));
 }
+
+/// Of two servers that exclude each other istiod takes that of the older Gateway, or the first of one.
+#[test]
+fn a_gateway_that_may_be_left_out_for_another_is_told() {
+    let (mesh, tree) = case();
+    let ends = |object: &str| {
+        let mut tree = tree.clone();
+        let file = tree.get_mut("east/20-mesh/east-west-gateway.yaml").expect("it is written");
+        *file = format!("{file}---\n{object}");
+        let mut all = broken(&world(&mesh, &tree).prove());
+        all.retain(|it| it.contains("chain: ") && it.contains("and only the older is taken"));
+        all.len()
+    };
+    let other = |server: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: other, namespace: other}}\n\
+             spec: {{selector: {{istio: eastwestgateway}}, servers: [{{{server}}}]}}\n"
+        )
+    };
+    let port = "port: {number: 15443, name: x, protocol: TLS}";
+    let cart = "cart.shop.svc.cluster.local";
+    let simple = "tls: {mode: SIMPLE, credentialName: x}";
+    let passing = "tls: {mode: AUTO_PASSTHROUGH}";
+    // All of a server is left out for one host that another has.
+    assert_eq!(ends(&other(&format!("{port}, {simple}, hosts: [{cart}]"))), 2);
+    assert_eq!(ends(&other(&format!("{port}, {simple}, hosts: ['*/{cart}']"))), 2);
+    // The other passes this host on, too.
+    assert_eq!(ends(&other(&format!("{port}, {passing}, hosts: [{cart}]"))), 1);
+    assert_eq!(ends(&other(&format!("{port}, {passing}, hosts: [{cart}, stock.shop.global]"))), 0);
+    // Plain text leaves no room for TLS.
+    let plain = port.replace("TLS", "HTTP");
+    assert_eq!(ends(&other(&format!("{plain}, hosts: ['*']"))), 2);
+    // Hosts of its own, a namespace, an address or a port of its own, or other pods.
+    assert_eq!(ends(&other(&format!("{port}, {simple}, hosts: [x.example.com]"))), 0);
+    assert_eq!(ends(&other(&format!("{port}, {simple}, hosts: [./{cart}]"))), 0);
+    assert_eq!(ends(&other(&format!("{port}, {simple}, bind: 10.0.0.1, hosts: [{cart}]"))), 0);
+    let elsewhere = port.replace("15443", "15444");
+    assert_eq!(ends(&other(&format!("{elsewhere}, {simple}, hosts: [{cart}]"))), 0);
+    let of_others =
+        other(&format!("{port}, {simple}, hosts: [{cart}]")).replace("istio: eastwestgateway", "istio: other");
+    assert_eq!(ends(&of_others), 0);
+    // Of one Gateway the first is taken, and that comes first here.
+    let mut same = tree.clone();
+    let file = same.get_mut("east/20-mesh/east-west-gateway.yaml").expect("it is written");
+    *file = format!("{file}  - {{{port}, {simple}, hosts: [{cart}]}}\n");
+    assert_eq!(proved(&mesh, &same), 2);
+    let file = same.get_mut("east/20-mesh/east-west-gateway.yaml").expect("it is written");
+    *file = file.replace("  servers:\n", &format!("  servers:\n  - {{{port}, {simple}, hosts: [{cart}]}}\n"));
+    assert_eq!(broken(&world(&mesh, &same).prove()).len(), 2);
+}

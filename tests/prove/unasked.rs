@@ -1,6 +1,6 @@
 //! What is written although no declared call asks for it.
 
-use meshlatch::prove::{UnaskedKind, World};
+use meshlatch::prove::{Unasked, UnaskedKind, World};
 
 use crate::support;
 
@@ -39,7 +39,8 @@ fn nothing_is_dead_in_any_golden_case() {
         let mesh = support::compile(&topology);
         let world = World::of_mesh(&mesh).expect("bundles can be read");
         let proof = world.prove();
-        let unasked = proof.unasked.iter().filter(|it| it.kind != UnaskedKind::Unguarded);
+        let is_vain = |it: &&Unasked| matches!(it.kind, UnaskedKind::Dead | UnaskedKind::Open);
+        let unasked = proof.unasked.iter().filter(is_vain);
         let unasked = unasked.map(|it| format!("{:?} {}: {}", it.kind, it.cluster, it.what));
         // A cluster whose share is nothing is ready to get one.
         let is_in_vain = |it: &String| name != "weights" || !it.contains(" north: ") || !it.contains("cart");
@@ -118,4 +119,27 @@ fn pods_without_a_policy_are_unguarded() {
         unguarded(&MESH.replace("services:", "mesh: {authorization: declared}\nservices:")),
         Vec::<String>::new()
     );
+}
+
+/// A gateway before 1.9 asks for no host: whatever has a Service there can be called.
+#[test]
+fn every_name_of_the_suffix_is_open_before_1_9() {
+    let old = MESH
+        .replace("version: 1\n", "version: 1\nallow: [T0306]\n")
+        .replace("1.31.0", "1.5.2")
+        .replace("9.157}", "9.157, dns: {provider: kube-dns, address: 10.8.0.53}}")
+        .replace("92.27}", "92.27, dns: {provider: kube-dns, address: 10.8.0.53}}");
+    let suffix = |cluster: &str| (UnaskedKind::Suffix, format!("{cluster}: *.global"));
+    // Who calls `cart` of `east` is declared, and it has no other.
+    assert_eq!(told(&old, &[]), [suffix("west")]);
+    let till = "apiVersion: v1\nkind: Service\nmetadata: {name: till, namespace: default}\n\
+                spec: {selector: {app: till}, ports: [{port: 80}]}\n";
+    assert_eq!(told(&old, &[("east/40-apps/cart.default.yaml", till)]), [suffix("east"), suffix("west")]);
+    let mesh = support::compile(&old);
+    let world = World::of_mesh(&mesh).expect("bundles can be read");
+    let proof = world.prove();
+    let found = proof.unasked.iter().find(|it| it.kind == UnaskedKind::Suffix).expect("it was told");
+    assert!(found.place.file().contains("10-istio/"), "{}", found.place.file());
+    let text = meshlatch::prove::human(&proof, meshlatch::prove::Detail::Hops, false);
+    assert!(text.contains("open: the gateway of `west` passes on every name of `*.global`"), "{text}");
 }

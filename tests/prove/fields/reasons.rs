@@ -117,6 +117,13 @@ pub(super) const CLASSES: &[Class] = &[
         "other lines lead other names, and CoreDNS keeps what it has while a new Corefile is faulty",
     ),
     class(MAP, "data/zone", "", Harmless, "no line of the zone but that of the name is asked for"),
+    class(
+        MAP,
+        "metadata/name",
+        "",
+        Trusted,
+        "whichever of kube-system has a Corefile is taken for that of the cluster",
+    ),
     class(MAP, "metadata/labels/**", "", Harmless, "no one selects a ConfigMap by its labels"),
     class(MAP, "metadata/labels", "drop", Harmless, "no one selects a ConfigMap by its labels"),
     class(MAP, "metadata/annotations/**", "", Harmless, "they are for tools that apply it"),
