@@ -42,7 +42,7 @@ pub(super) struct Remote {
     pub(super) place: Place,
 }
 
-/// The label by which an EndpointSlice says its Service.
+/// The label by which an `EndpointSlice` says its Service.
 const SLICE_OF: &str = "kubernetes.io/service-name";
 
 /// Whether a label or an account says that an endpoint takes mTLS.

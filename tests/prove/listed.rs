@@ -69,7 +69,7 @@ fn endpoints_that_somebody_lists_are_followed() {
         vec![slice("cart", ", conditions: {ready: false}")],
         vec![endpoints("10.0.0.1", "other")],
     ] {
-        assert_eq!(told(MESH, &[&[listed.clone()], &more[..]].concat()), nobody, "{more:?}");
+        assert_eq!(told(MESH, &[std::slice::from_ref(&listed), &more[..]].concat()), nobody, "{more:?}");
     }
     // The gateway of another cluster is somebody, and waits for mTLS.
     let gateway = endpoints("34.70.9.157", "tcp").replace("8080", "15443");
@@ -113,6 +113,6 @@ fn a_service_that_is_another_name_leads_there() {
         .replace("one: {istio: \"1.31.0\"}", "one: {istio: \"1.7.8\"}");
     assert_eq!(told(&old, &[named("cart.example.com")]), "None ");
     let wrong = named("cart.example.com").replace("port: 7070", "port: 7071");
-    assert!(told(&old, &[wrong.clone()]).contains("has no port 7070"));
+    assert!(told(&old, std::slice::from_ref(&wrong)).contains("has no port 7070"));
     assert_eq!(told(MESH, &[wrong]), "None ");
 }
