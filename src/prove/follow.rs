@@ -174,6 +174,15 @@ impl<'a> Walk<'a> {
         }
         let endpoints = known.chosen(viewer, port, target.subset.as_deref(), trail)?;
         if endpoints.is_empty() {
+            // Who is meant stands beside it: then it is the selector that is missing.
+            let meant = self.call.meant.iter().flat_map(|(namespace, labels)| self.here().selected(namespace, labels));
+            if meant.into_iter().any(|it| !it.is_told()) {
+                let why = format!("nobody stands behind `{}`", known.host);
+                return Err(known.nobody(
+                    self.broken(HopKind::Endpoint, why)
+                        .effect("503 UH: no healthy upstream, or the connection is reset"),
+                ));
+            }
             let choice = Choice { target: order, ..Choice::default() };
             ways.push(Way { cluster: None, via: None, share: target.share, hops: Vec::new(), choice });
             return Ok(());

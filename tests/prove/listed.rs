@@ -71,6 +71,17 @@ fn endpoints_that_somebody_lists_are_followed() {
     ] {
         assert_eq!(told(MESH, &[std::slice::from_ref(&listed), &more[..]].concat()), nobody, "{more:?}");
     }
+    // Pods of it are written: then it is the selector that is missing.
+    let written = MESH.replace("workload: elsewhere, serviceAccount: cart", "workload: {image: example.com/cart}");
+    let mesh = support::compile(&written);
+    let mut tree = support::tree(&mesh);
+    let cart = tree.get_mut("one/40-apps/cart.default.yaml").expect("it is written");
+    let selector = "  selector:\n    app: cart\n---\n";
+    assert!(cart.contains(selector), "{cart}");
+    *cart = cart.replacen(selector, "---\n", 1);
+    let proof = super::world(&mesh, &tree);
+    let proof = proof.prove();
+    assert!(super::broken(&proof).concat().contains("nobody stands behind"), "{:?}", super::broken(&proof));
     // The gateway of another cluster is somebody, and waits for mTLS.
     let gateway = endpoints("34.70.9.157", "tcp").replace("8080", "15443");
     assert!(told(MESH, &[listed, gateway]).starts_with("tls: "));
