@@ -99,11 +99,28 @@ func (d *Defect) check() error {
 // Apply makes the changes in a tree, which is a copy of the folder of the case.
 func (d *Defect) Apply(tree string) error {
 	for _, it := range d.Changes {
-		if err := it.apply(filepath.Join(tree, it.File)); err != nil {
+		path := filepath.Join(tree, it.File)
+		_, missing := os.Stat(path)
+		err := it.apply(path)
+		if err == nil && missing != nil {
+			err = list(tree, it.File)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", it.File, err)
 		}
 	}
 	return nil
+}
+
+// list adds a new file to those that its cluster's kustomization names.
+func list(tree, file string) error {
+	part := strings.SplitN(filepath.ToSlash(file), "/", 3)
+	path := filepath.Join(tree, part[0], part[1], "kustomization.yaml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, "- "+part[2]+"\n"...), 0o644)
 }
 
 func (c Change) apply(path string) error {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"meshlatch/conformance/proof"
 )
 
 // Report is what was judged, by case. It may be used from several goroutines.
@@ -16,6 +18,7 @@ type Report struct {
 	mutex sync.Mutex
 	order []string
 	cases map[string]*count
+	proof proof.Agreement
 }
 
 type count struct{ passed, failed, skipped int }
@@ -67,6 +70,14 @@ func (c *Case) Skip(what, why string) {
 	c.add("skip", what, why, func(n *count) *int { return &n.skipped })
 }
 
+// Compare counts calls of which a proof says something, and judges whether it is right.
+func (c *Case) Compare(what string, a proof.Agreement) {
+	c.report.mutex.Lock()
+	c.report.proof.Add(a)
+	c.report.mutex.Unlock()
+	c.Judge(fmt.Sprintf("%s: %s", what, a), a.Err())
+}
+
 // Progress says what is going on and how long the run takes so far, and counts nothing.
 func (c *Case) Progress(format string, arguments ...any) {
 	c.report.mutex.Lock()
@@ -75,7 +86,7 @@ func (c *Case) Progress(format string, arguments ...any) {
 	fmt.Fprintf(c.report.out, "%5s %s: %s\n", since, c.name, fmt.Sprintf(format, arguments...))
 }
 
-// Table prints a line for each case, then the sum, and says whether nothing failed.
+// Table prints a line for each case, then the sum and what came of proofs, and says whether nothing failed.
 func (r *Report) Table() bool {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -89,5 +100,8 @@ func (r *Report) Table() bool {
 	}
 	_ = t.Flush()
 	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", all.passed, all.failed, all.skipped)
+	if r.proof.Proved+r.proof.Broken > 0 {
+		fmt.Fprintf(r.out, "proof: %s\n", r.proof)
+	}
 	return all.failed == 0
 }

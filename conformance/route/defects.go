@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"meshlatch/conformance/cluster"
 	"meshlatch/conformance/defects"
 	"meshlatch/conformance/report"
 )
@@ -62,6 +63,7 @@ func breakCase(ctx context.Context, settings Settings, c *report.Case, dir strin
 	}
 	c.Judge(dir+": every declared call is answered", err)
 	if err == nil {
+		w.judgeProof(ctx, dir+", proof", filepath.Join(dir, "out"), filepath.Join(dir, "topology.yaml"))
 		for _, it := range list {
 			seen, err := w.defect(ctx, it)
 			c.Judge(it.Slug+": "+seen, err)
@@ -119,8 +121,10 @@ func (w *World) defect(ctx context.Context, d *defects.Defect) (seen string, err
 		// What would end at last has the time to do so.
 		time.Sleep(3 * time.Second)
 	}
+	// What is refused does not run.
 	if err == nil && d.Refused == "" {
 		err = w.still(ctx, d)
+		w.judgeProof(ctx, d.Slug+", proof", filepath.Join(broken, "out"), filepath.Join(broken, "topology.yaml"))
 	}
 	// Whatever came of it, the next defect wants a good bundle.
 	if undo := w.bring(ctx, d, broken, w.Dir); undo != nil {
@@ -229,7 +233,7 @@ func (w *World) fails(ctx context.Context, d *defects.Defect, listen bool) (seen
 	if err != nil {
 		return "", err
 	}
-	c.forgetConnections()
+	forgetConnections(c.cluster, c.from)
 	log := w.accessLog(c)
 	c.request.count, c.request.timeout = 3, 3*time.Second
 	results, err := c.request.make(ctx, c.from)
@@ -277,7 +281,7 @@ func (w *World) still(ctx context.Context, d *defects.Defect) error {
 	for _, it := range d.Still {
 		c, err := w.find(it)
 		if err == nil {
-			err = w.answered(ctx, c, w.Topology.Answers(c.callee, c.cluster))
+			err = w.answered(ctx, c, fourTimes)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", it, err)
@@ -295,13 +299,13 @@ func (w *World) green(ctx context.Context, limit time.Duration) error {
 			continue
 		}
 		for _, c := range list {
-			c.forgetConnections()
+			forgetConnections(c.cluster, c.from)
 		}
 		var all errgroup.Group
 		all.SetLimit(4)
 		for _, c := range list {
 			all.Go(func() error {
-				if err := w.answered(ctx, c, w.Topology.Answers(c.callee, c.cluster)); err != nil {
+				if err := w.answered(ctx, c, fourTimes); err != nil {
 					return fmt.Errorf("%s: %w", c, err)
 				}
 				return nil
@@ -314,11 +318,11 @@ func (w *World) green(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
-// forgetConnections ends the connections of the caller's pod, but that to istiod: those that Envoy has
+// forgetConnections ends the connections of a caller's pod, but that to istiod: those that Envoy has
 // keep working for minutes or hours whatever is broken meanwhile, and hide it from the next call.
-func (c call) forgetConnections() {
-	pods, _ := filepath.Glob("/run/netns/pod-" + c.cluster + "-*")
-	which := fmt.Sprintf("src %s and not dst 127.0.0.0/8 and dport != :15012", c.from.Address())
+func forgetConnections(name string, from *cluster.Pod) {
+	pods, _ := filepath.Glob("/run/netns/pod-" + name + "-*")
+	which := fmt.Sprintf("src %s and not dst 127.0.0.0/8 and dport != :15012", from.Address())
 	for _, it := range pods {
 		_ = exec.Command("nsenter", "--net="+it, "ss", "-KHt", "state", "established", which).Run()
 	}

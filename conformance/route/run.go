@@ -79,6 +79,7 @@ func (w *World) judge(ctx context.Context) {
 	w.judgeUndeclared(ctx)
 	w.judgeStrangers(ctx)
 	w.judgePlain(ctx)
+	w.judgeProof(ctx, "proof", filepath.Join(w.Dir, "out"), filepath.Join(w.Dir, "topology.yaml"))
 	w.judgeShares(ctx)
 	w.judgeAddresses(ctx)
 	w.judgeFailover(ctx)
