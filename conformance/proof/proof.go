@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"strings"
@@ -47,7 +48,15 @@ type Fate struct {
 
 // Of has a tree of bundles proved, for the calls that a topology declares.
 func Of(ctx context.Context, meshlatch, tree, topology string) (Proof, error) {
-	command := exec.CommandContext(ctx, meshlatch, "prove", tree, "--calls", topology, "--format", "json")
+	out, err := prove(ctx, meshlatch, tree, topology)
+	if err != nil {
+		return nil, err
+	}
+	return read(out)
+}
+
+func prove(ctx context.Context, meshlatch, tree, topology string, more ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, meshlatch, append([]string{"prove", tree, "--calls", topology, "--format", "json"}, more...)...)
 	var complaints bytes.Buffer
 	command.Stderr = &complaints
 	out, err := command.Output()
@@ -55,7 +64,7 @@ func Of(ctx context.Context, meshlatch, tree, topology string) (Proof, error) {
 	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1 || len(out) == 0) {
 		return nil, fmt.Errorf("meshlatch prove: %w: %s", err, bytes.TrimSpace(complaints.Bytes()))
 	}
-	return read(out)
+	return out, nil
 }
 
 func read(text []byte) (Proof, error) {
@@ -86,6 +95,58 @@ func read(text []byte) (Proof, error) {
 		p[it.Call] = Fate{Ends: it.Break.Hop + ": " + it.Break.Why}
 	}
 	return p, nil
+}
+
+// Without is what is said of the calls to a service that has no pods left in some clusters.
+func Without(ctx context.Context, meshlatch, tree, topology, service string, clusters []string) (Proof, error) {
+	p, err := Of(ctx, meshlatch, tree, topology)
+	if err != nil {
+		return nil, err
+	}
+	var losses []string
+	for _, it := range clusters {
+		losses = append(losses, "--without-service="+service+"@"+it)
+	}
+	out, err := prove(ctx, meshlatch, tree, topology, losses...)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.lose(out); err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(p, func(call Call, _ Fate) bool { return call.Callee != service })
+	return p, nil
+}
+
+// lose changes the fates of calls that a loss touches. All others go on as they did.
+func (p Proof) lose(text []byte) error {
+	var all struct {
+		Losses []struct {
+			Calls []struct {
+				Call  Call
+				Fate  string
+				To    []struct{ Cluster string }
+				Why   string
+				Break struct{ Hop, Why string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		return fmt.Errorf("meshlatch prove: %w", err)
+	}
+	for _, loss := range all.Losses {
+		for _, it := range loss.Calls {
+			fate := Fate{Ends: fmt.Sprintf("%s: %s %s", it.Break.Hop, it.Break.Why, it.Why)}
+			if it.Fate == "fallsOver" {
+				fate = Fate{}
+				for _, way := range it.To {
+					fate.Clusters = append(fate.Clusters, way.Cluster)
+				}
+			}
+			p[it.Call] = fate
+		}
+	}
+	return nil
 }
 
 // Made is what became of a call.

@@ -60,6 +60,26 @@ func TestCallsAreComparedWithTheProof(t *testing.T) {
 	}
 }
 
+func TestALossChangesTheFatesOfTheCallsItTouches(t *testing.T) {
+	const lost = `{"losses": [{"survive": 1, "calls": [
+	  {"call": {"cluster": "west", "caller": {"kind": "service", "name": "web"}, "callee": "cart", "host": "cart.shop.global", "port": 7070},
+	   "fate": "fallsOver", "to": [{"cluster": "north", "via": null, "share": null}]},
+	  {"call": {"cluster": "west", "caller": {"kind": "ingress", "name": "web"}, "callee": "web", "host": "web.shop.global", "port": 80},
+	   "fate": "dies", "break": {"hop": "endpoint", "why": "nobody is left"}}]}]}`
+	p := Proof{cart: {Clusters: []string{"east", "north"}}, web: {Clusters: []string{"west"}}, rates: {}}
+	if err := p.lose([]byte(lost)); err != nil {
+		t.Fatal(err)
+	}
+	good := p.Compare([]Made{{cart, []string{"north"}, nil}, {web, nil, reset}, {rates, nil, nil}})
+	if err := good.Err(); err != nil || good.Proved != 2 || good.Broken != 1 {
+		t.Errorf("%s: %v", good, err)
+	}
+	wrong := p.Compare([]Made{{cart, []string{"east"}, nil}, {web, []string{"west"}, nil}, {rates, nil, nil}})
+	if len(wrong.Wrong) != 2 {
+		t.Errorf("%s: %v", wrong, wrong.Err())
+	}
+}
+
 func TestAgreementsAddUp(t *testing.T) {
 	var sum Agreement
 	sum.Add(Agreement{Proved: 2, Worked: 1, Wrong: []string{"one"}})

@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -18,7 +19,13 @@ type Report struct {
 	mutex sync.Mutex
 	order []string
 	cases map[string]*count
-	proof proof.Agreement
+	sums  []sum // of what was compared, in order
+}
+
+// sum is what came of all comparisons of a kind.
+type sum struct {
+	of string
+	proof.Agreement
 }
 
 type count struct{ passed, failed, skipped int }
@@ -70,10 +77,15 @@ func (c *Case) Skip(what, why string) {
 	c.add("skip", what, why, func(n *count) *int { return &n.skipped })
 }
 
-// Compare counts calls of which a proof says something, and judges whether it is right.
-func (c *Case) Compare(what string, a proof.Agreement) {
+// Compare adds calls of which a proof says something to those of their kind, and judges whether it is right.
+func (c *Case) Compare(of, what string, a proof.Agreement) {
 	c.report.mutex.Lock()
-	c.report.proof.Add(a)
+	i := slices.IndexFunc(c.report.sums, func(it sum) bool { return it.of == of })
+	if i < 0 {
+		i = len(c.report.sums)
+		c.report.sums = append(c.report.sums, sum{of: of})
+	}
+	c.report.sums[i].Add(a)
 	c.report.mutex.Unlock()
 	c.Judge(fmt.Sprintf("%s: %s", what, a), a.Err())
 }
@@ -100,8 +112,8 @@ func (r *Report) Table() bool {
 	}
 	_ = t.Flush()
 	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", all.passed, all.failed, all.skipped)
-	if r.proof.Proved+r.proof.Broken > 0 {
-		fmt.Fprintf(r.out, "proof: %s\n", r.proof)
+	for _, it := range r.sums {
+		fmt.Fprintf(r.out, "%s: %s\n", it.of, it.Agreement)
 	}
 	return all.failed == 0
 }

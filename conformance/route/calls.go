@@ -229,27 +229,24 @@ func (w *World) judgeCalls(ctx context.Context) {
 		all.Go(func() error {
 			answers := w.Topology.Answers(it.callee, it.cluster)
 			// Clusters come up one after the other, and gateways hear of pods after their own are ready.
-			_ = cluster.Eventually(ctx, time.Minute, func() error { return w.answered(ctx, it, fourTimes) })
-			w.Case.Judge(fmt.Sprintf("%s: %s", it, answers), w.answered(ctx, it, fourTimes))
+			_ = cluster.Eventually(ctx, time.Minute, func() error { return w.answered(ctx, it, answers) })
+			w.Case.Judge(fmt.Sprintf("%s: %s", it, answers), w.answered(ctx, it, answers))
 			return nil
 		})
 	}
 	_ = all.Wait()
 }
 
-// fourTimes is how often a declared call is made.
-var fourTimes = asking{count: 4, timeout: 5 * time.Second}
-
 // answered makes a call some times: each must be answered by who is meant to be the first, who must see
 // the caller.
-func (w *World) answered(ctx context.Context, c call, a asking) error {
-	results, err := a.of(c.request).make(ctx, c.from)
+func (w *World) answered(ctx context.Context, c call, answers topology.Answer) error {
+	c.request.count, c.request.timeout = 4, 5*time.Second
+	results, err := c.request.make(ctx, c.from)
 	if err != nil {
 		return err
 	}
-	allowed := w.Topology.Answers(c.callee, c.cluster).First()
 	for _, it := range results {
-		if err := w.right(c, it, allowed); err != nil {
+		if err := w.right(c, it, answers.First()); err != nil {
 			return err
 		}
 	}

@@ -148,7 +148,7 @@ func (w *World) bring(ctx context.Context, d *defects.Defect, from, to string) e
 		}
 	}
 	for _, file := range files {
-		name := strings.Split(file, "/")[1]
+		name := clusterOf(file)
 		folder := filepath.Join("out", name)
 		if file == filepath.Join(folder, "10-istio", "istio-operator.yaml") {
 			if err := w.installIstio(ctx, name, filepath.Join(to, folder)); err != nil {
@@ -188,6 +188,9 @@ func (w *World) bring(ctx context.Context, d *defects.Defect, from, to string) e
 	}
 	return nil
 }
+
+// clusterOf is the cluster of a file of a case.
+func clusterOf(file string) string { return strings.Split(file, "/")[1] }
 
 // difference is what of a file is gone in another, and what is new or changed there.
 func difference(from, to string) (gone, changed string, err error) {
@@ -281,7 +284,7 @@ func (w *World) still(ctx context.Context, d *defects.Defect) error {
 	for _, it := range d.Still {
 		c, err := w.find(it)
 		if err == nil {
-			err = w.answered(ctx, c, fourTimes)
+			err = w.answered(ctx, c, w.Topology.Answers(c.callee, c.cluster))
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", it, err)
@@ -305,7 +308,7 @@ func (w *World) green(ctx context.Context, limit time.Duration) error {
 		all.SetLimit(4)
 		for _, c := range list {
 			all.Go(func() error {
-				if err := w.answered(ctx, c, fourTimes); err != nil {
+				if err := w.answered(ctx, c, w.Topology.Answers(c.callee, c.cluster)); err != nil {
 					return fmt.Errorf("%s: %w", c, err)
 				}
 				return nil

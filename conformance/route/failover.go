@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"meshlatch/conformance/cluster"
+	"meshlatch/conformance/proof"
 	"meshlatch/conformance/topology"
 )
 
@@ -96,21 +97,30 @@ func (w *World) failOver(ctx context.Context, s *topology.Service) {
 		}
 		var all errgroup.Group
 		var lost []way
-		for _, it := range ways {
-			want := left(it.answers, dead)
-			if want == nil {
+		made := make([]proof.Made, len(ways))
+		for i, it := range ways {
+			made[i].Call, made[i].Answers = it.call, left(it.answers, dead)
+			if made[i].Answers == nil {
 				lost = append(lost, it)
 				continue
 			}
 			all.Go(func() error {
-				took, err := it.comesTo(ctx, limit, want)
-				w.Case.Judge(fmt.Sprintf("%s, %s: %s, after %s", loss(s, dead), it.name, strings.Join(want, "+"), took), err)
+				took, err := it.comesTo(ctx, limit, made[i].Answers)
+				w.Case.Judge(fmt.Sprintf("%s, %s: %s, after %s", loss(s, dead), it.name, strings.Join(made[i].Answers, "+"), took), err)
+				made[i].Err = err
 				return nil
 			})
 		}
 		_ = all.Wait()
-		if len(lost) > 0 {
-			w.judgeLost(ctx, s, dead, lost)
+		if len(lost) > 0 && w.judgeLost(ctx, s, dead, lost) {
+			for i := range made {
+				if made[i].Answers == nil {
+					made[i].Err = errNobody
+				}
+			}
+		}
+		if len(dead) > 0 {
+			w.judgeLoss(ctx, s, dead, made)
 		}
 	}
 }
@@ -209,8 +219,11 @@ func (w *World) kill(ctx context.Context, s *topology.Service, replicas map[stri
 	return all.Wait()
 }
 
-// judgeLost calls a service that nobody is left of: every call ends, and soon.
-func (w *World) judgeLost(ctx context.Context, s *topology.Service, dead []string, lost []way) {
+// errNobody is that of calls which end as they are meant to.
+var errNobody = errors.New("nobody is left")
+
+// judgeLost calls a service that nobody is left of, and says whether every call ends, and soon.
+func (w *World) judgeLost(ctx context.Context, s *topology.Service, dead []string, lost []way) bool {
 	what := loss(s, dead)
 	// Pods that end answer for a while, some calls and others not; gateways hear of their end after it.
 	err := cluster.Eventually(ctx, longestFailover, func() error {
@@ -223,7 +236,7 @@ func (w *World) judgeLost(ctx context.Context, s *topology.Service, dead []strin
 	})
 	if err != nil {
 		w.Case.Judge(what, err)
-		return
+		return false
 	}
 	for range 3 {
 		err = errors.Join(err, each(lost, func(it way) error { return it.ends(ctx) }))
@@ -233,6 +246,7 @@ func (w *World) judgeLost(ctx context.Context, s *topology.Service, dead []strin
 		names = append(names, it.name)
 	}
 	w.Case.Judge(fmt.Sprintf("%s, %s: an error within %s", what, strings.Join(names, ", "), longestError), err)
+	return err == nil
 }
 
 func each(ways []way, do func(way) error) error {

@@ -146,31 +146,31 @@ func (w *World) anyHost(e entry) bool {
 // judgeEntry has a request answered by who is meant to be the first, who must see the gateway.
 func (w *World) judgeEntry(ctx context.Context, e entry) {
 	answers := w.Topology.Answers(e.callee, e.cluster)
-	w.Case.Judge(fmt.Sprintf("%s: %s", e, answers), cluster.Eventually(ctx, time.Minute, func() error { return w.enters(ctx, e, fourTimes) }))
-}
-
-// enters knocks some times.
-func (w *World) enters(ctx context.Context, e entry, a asking) error {
+	allowed := answers.First()
 	gateway, err := w.entering(ctx, e.cluster)
 	if err != nil {
-		return err
+		w.Case.Judge(e.String(), err)
+		return
 	}
 	want := w.Topology.Identity(topology.Caller{Cluster: e.cluster, Namespace: gateway.Object().Namespace, Account: gateway.Object().Spec.ServiceAccountName})
-	allowed := w.Topology.Answers(e.callee, e.cluster).First()
-	results, err := w.fromOutside(ctx, a.of(e.request))
-	for _, it := range results {
-		switch {
-		case !it.OK:
-			return fmt.Errorf("no answer: %s %v %s", it.Error, it.Status, it.Body)
-		case it.Answer.Service != e.callee.Key:
-			return fmt.Errorf("%s answered", it.Answer.Service)
-		case !slices.Contains(allowed, it.Answer.Cluster):
-			return fmt.Errorf("%s answered, not %s", it.Answer.Cluster, strings.Join(allowed, "+"))
-		case it.Answer.Identity != want:
-			return fmt.Errorf("%s saw %q, not %s", it.Answer.Pod, it.Answer.Identity, want)
+	q := e.request
+	q.count = 4
+	w.Case.Judge(fmt.Sprintf("%s: %s", e, answers), cluster.Eventually(ctx, time.Minute, func() error {
+		results, err := w.fromOutside(ctx, q)
+		for _, it := range results {
+			switch {
+			case !it.OK:
+				return fmt.Errorf("no answer: %s %v %s", it.Error, it.Status, it.Body)
+			case it.Answer.Service != e.callee.Key:
+				return fmt.Errorf("%s answered", it.Answer.Service)
+			case !slices.Contains(allowed, it.Answer.Cluster):
+				return fmt.Errorf("%s answered, not %s", it.Answer.Cluster, strings.Join(allowed, "+"))
+			case it.Answer.Identity != want:
+				return fmt.Errorf("%s saw %q, not %s", it.Answer.Pod, it.Answer.Identity, want)
+			}
 		}
-	}
-	return err
+		return err
+	}))
 }
 
 func (w *World) status(ctx context.Context, q request, want int) error {

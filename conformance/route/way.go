@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"meshlatch/conformance/cluster"
+	"meshlatch/conformance/proof"
 	"meshlatch/conformance/topology"
 )
 
@@ -17,6 +18,7 @@ import (
 type way struct {
 	name     string // as a line says it
 	cluster  string // whose proxy chooses who answers
+	call     proof.Call
 	callee   *topology.Service
 	protocol string // of the port
 	answers  topology.Answer
@@ -41,7 +43,7 @@ func (w *World) ways() ([]way, error) {
 	var list []way
 	for _, it := range calls {
 		list = append(list, way{
-			name: it.String(), cluster: it.cluster, callee: it.callee, protocol: it.request.protocol,
+			name: it.String(), cluster: it.cluster, call: w.called(it), callee: it.callee, protocol: it.request.protocol,
 			answers: w.Topology.Answers(it.callee, it.cluster),
 			ask: func(ctx context.Context, a asking) ([]result, error) {
 				return a.of(it.request).make(ctx, it.from)
@@ -50,7 +52,7 @@ func (w *World) ways() ([]way, error) {
 	}
 	for _, it := range w.entries() {
 		list = append(list, way{
-			name: it.String(), cluster: it.cluster, callee: it.callee, protocol: "HTTP",
+			name: it.String(), cluster: it.cluster, call: w.entered(it), callee: it.callee, protocol: "HTTP",
 			answers: w.Topology.Answers(it.callee, it.cluster),
 			ask: func(ctx context.Context, a asking) ([]result, error) {
 				return w.fromOutside(ctx, a.of(it.request))
