@@ -48,6 +48,7 @@ func work(arguments []string) error {
 	flags.StringVar(&settings.Meshlatch, "meshlatch", "meshlatch", "the `program` under test")
 	flags.StringVar(&settings.Logs, "logs", "", "a `folder` for what programs say")
 	definitions := flags.String("definitions", "", "the `folder` with CustomResourceDefinitions of every release")
+	every := flags.Int("every", 1, "of the fields of a case, change every `n`th")
 	wait := flags.Bool("wait", false, "leave the clusters of a case running until interrupted")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -70,6 +71,12 @@ func work(arguments []string) error {
 		}
 	case "route":
 		err = routeAll(ctx, settings, r, cases, *wait)
+	case "fields":
+		for _, dir := range cases {
+			s := settings
+			s.Logs = logsOf(settings, dir)
+			err = errors.Join(err, route.Fields(ctx, s, r.Case(dir), dir, *every))
+		}
 	case "defects":
 		for _, folder := range cases {
 			err = errors.Join(err, route.Defects(ctx, settings, r, folder, *wait))
@@ -86,11 +93,16 @@ func work(arguments []string) error {
 	return nil
 }
 
+// logsOf is the folder for what programs say in a case.
+func logsOf(settings route.Settings, dir string) string {
+	return filepath.Join(settings.Logs, strings.ReplaceAll(filepath.Clean(dir), "/", "_"))
+}
+
 // routeAll judges one case after the other: a move has a plan, roll-outs have several topologies.
 func routeAll(ctx context.Context, settings route.Settings, r *report.Report, cases []string, wait bool) error {
 	for _, dir := range cases {
 		s := settings
-		s.Logs = filepath.Join(settings.Logs, strings.ReplaceAll(filepath.Clean(dir), "/", "_"))
+		s.Logs = logsOf(settings, dir)
 		judge := route.Run
 		if _, err := os.Stat(filepath.Join(dir, "PLAN.md")); err == nil {
 			judge = route.Move
