@@ -40,7 +40,7 @@ func (w *World) field(ctx context.Context, d *defects.Defect) error {
 	if err := errors.Join(os.RemoveAll(broken), os.CopyFS(broken, os.DirFS(w.Dir)), d.Apply(broken)); err != nil {
 		return err
 	}
-	if refused := errors.Join(w.forgetEndpoints(ctx, d), w.bring(ctx, d, w.Dir, broken)); refused != nil {
+	if refused := errors.Join(w.takeAway(ctx, d), w.apply(ctx, d)); refused != nil {
 		w.Case.Judge(d.Slug+": refused: "+oneLine(refused.Error()), nil)
 	} else {
 		// What would end at last has the time to do so.
@@ -50,22 +50,30 @@ func (w *World) field(ctx context.Context, d *defects.Defect) error {
 	return errors.Join(w.mend(ctx, d), w.green(ctx, time.Minute))
 }
 
-// forgetEndpoints takes a Service away that will have another text: endpoints of one that loses its selector stay
-// as they were, which no file says.
-func (w *World) forgetEndpoints(ctx context.Context, d *defects.Defect) error {
+// takeAway takes the object away that will have another text. What stays of one that changes, such as the endpoints
+// of a Service that loses its selector, no file says.
+func (w *World) takeAway(ctx context.Context, d *defects.Defect) error {
 	it := d.Changes[0]
-	if it.Kind != "Service" {
-		return nil
-	}
 	objects, err := defects.Objects(filepath.Join(w.Dir, it.File))
 	if err != nil {
 		return err
 	}
 	for _, o := range objects {
 		if o.Kind == it.Kind && o.Metadata.Name == it.Name {
-			_, err = w.Clusters[clusterOf(it.File)].Kubectl(ctx, o.Text, "delete", "-f", "-")
+			_, err = w.Clusters[clusterOf(it.File)].Kubectl(ctx, o.Text, "delete", "--ignore-not-found", "-f", "-")
 		}
 	}
+	return err
+}
+
+// apply applies what changed.
+func (w *World) apply(ctx context.Context, d *defects.Defect) error {
+	file := d.Changes[0].File
+	_, changed, err := difference(filepath.Join(w.Dir, file), filepath.Join(broken, file))
+	if err != nil || changed == "" {
+		return err
+	}
+	_, err = w.Clusters[clusterOf(file)].Kubectl(ctx, changed, "apply", "-f", "-")
 	return err
 }
 
