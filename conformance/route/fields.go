@@ -43,11 +43,12 @@ func (w *World) field(ctx context.Context, d *defects.Defect) error {
 	if refused := errors.Join(w.takeAway(ctx, d), w.apply(ctx, d)); refused != nil {
 		w.Case.Judge(d.Slug+": refused: "+oneLine(refused.Error()), nil)
 	} else {
-		// What would end at last has the time to do so.
+		// A gateway may have to come up anew; what would end at last has the time to do so.
+		_ = w.Clusters[clusterOf(d.Changes[0].File)].Available(ctx, time.Minute)
 		sleep(ctx, 3*time.Second)
 		w.judgeProof(ctx, d.Slug, filepath.Join(broken, "out"), filepath.Join(broken, "topology.yaml"))
 	}
-	return errors.Join(w.mend(ctx, d), w.green(ctx, time.Minute))
+	return errors.Join(w.mend(ctx, d), w.green(ctx, longestReturn))
 }
 
 // takeAway takes the object away that will have another text. What stays of one that changes, such as the endpoints
