@@ -22,7 +22,6 @@ type plan struct {
 // state is a topology, and the commands that lead to it from the one before.
 type state struct {
 	name     string
-	file     string // of the topology, in the folder of the plan
 	topology *topology.Topology
 	beside   *topology.Topology // one that some pods know already, or nil
 	commands []string
@@ -42,8 +41,8 @@ func readPlan(dir string) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{first: state{name: "00-now", file: "00-now/topology.yaml"}}
-	if p.first.topology, err = topology.Read(filepath.Join(dir, p.first.file)); err != nil {
+	p := &plan{first: state{name: "00-now"}}
+	if p.first.topology, err = topology.Read(filepath.Join(dir, p.first.name, "topology.yaml")); err != nil {
 		return nil, err
 	}
 	found := moved.FindStringSubmatch(string(text))
@@ -64,8 +63,7 @@ func readPlan(dir string) (*plan, error) {
 			return nil, fmt.Errorf("a step does not begin with `meshlatch compile`: %s", chapter)
 		}
 		s.name = compile.FindStringSubmatch(s.commands[0])[1]
-		s.file = s.name + "/topology.yaml"
-		if s.topology, err = topology.Read(filepath.Join(dir, s.file)); err != nil {
+		if s.topology, err = topology.Read(filepath.Join(dir, s.name, "topology.yaml")); err != nil {
 			return nil, err
 		}
 		p.steps = append(p.steps, s)

@@ -83,7 +83,7 @@ func (p *plan) rollout(meshlatch, dir, old, new string) error {
 	name := strings.TrimSuffix(new, ".yaml")
 	var steps []state
 	for _, chapter := range strings.Split(string(text), "\n## ")[1:] {
-		s := state{name: name, file: new, topology: after, commands: commandsIn(chapter)}
+		s := state{name: name, topology: after, commands: commandsIn(chapter)}
 		found := written.FindStringSubmatch(s.commands[0])
 		if found == nil {
 			return fmt.Errorf("a step does not begin with `meshlatch rollout`: %s", chapter)
@@ -103,7 +103,7 @@ func (p *plan) rollout(meshlatch, dir, old, new string) error {
 
 // inWrongOrder is one step in which everything goes that goes, and then all comes.
 func inWrongOrder(name, file string, after *topology.Topology, steps []state) state {
-	s := state{name: name, file: file, topology: after, wrong: true, commands: []string{"meshlatch compile " + file + " -o out"}}
+	s := state{name: name, topology: after, wrong: true, commands: []string{"meshlatch compile " + file + " -o out"}}
 	var come []string
 	for _, step := range steps {
 		for _, it := range step.commands[1:] {
