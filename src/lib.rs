@@ -16,8 +16,8 @@
 //!
 //! While a service moves, two meshes are compiled, and [`phases`] mixes the bundles of both;
 //! [`migrate`] writes the topologies of such a move. [`format`](mod@format) makes the spelling of a file uniform.
-//! [`why`] says which lines of the topology an object comes from. [`follow`] follows every declared call
-//! through the objects of all clusters, and [`rollout`] finds an order of the clusters in which none is cut.
+//! [`why`] says which lines of the topology an object comes from. [`prove`](mod@prove) follows every declared
+//! call through the objects of all clusters, and [`rollout`] finds an order of the clusters in which none is cut.
 //!
 //! A stage collects all its errors in [`diag::Diagnostics`], and the pipeline stops between
 //! stages. After `allocate` nothing in the user's hands can fail.
@@ -29,7 +29,6 @@ pub mod bundle;
 mod change;
 pub mod diag;
 pub mod diff;
-pub mod follow;
 pub mod format;
 pub mod inputs;
 pub mod lock;

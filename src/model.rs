@@ -44,7 +44,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use indexmap::IndexMap;
 use serde::Serialize;
 
-pub(crate) use callers::gateway as ingress_identity;
 pub use scope::sidecars;
 
 use crate::addresses::Addresses;

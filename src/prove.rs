@@ -15,6 +15,7 @@
 
 mod asked;
 mod call;
+mod change;
 mod choice;
 mod cluster;
 mod crossing;
@@ -55,6 +56,8 @@ use rayon::prelude::*;
 
 pub use asked::Unknown;
 pub use call::{Call, Caller};
+pub(crate) use change::Installed;
+pub(crate) use cluster::Cluster;
 pub use fate::{Effect, Fate};
 pub use hop::{Break, Hop, HopKind};
 pub use human::{Detail, human, traced};
@@ -66,11 +69,14 @@ pub use path::{Path, Stopped, Way};
 pub use review::{review, survival};
 pub use unasked::{Unasked, UnaskedKind};
 
+use crate::bundle::Bundle;
 use crate::topology::{Address, ClusterId};
 use crate::trees::{Files, Unreadable};
 use crate::{Mesh, Outcome};
-use cluster::Cluster;
 use read::Written;
+
+/// Where objects go that do not say it.
+const DEFAULT: &str = "default";
 
 /// The objects of all clusters, at one moment.
 #[derive(Debug, Clone)]
@@ -120,7 +126,13 @@ impl World {
             Outcome::Ready(bundle) => Some((name, Written::of_bundle(&bundle))),
             Outcome::Waiting(_) => None,
         });
-        Self::of(mesh, &written.collect::<Vec<_>>().into_iter().collect(), "", "default")
+        Self::of(mesh, &written.collect::<Vec<_>>().into_iter().collect(), "", DEFAULT)
+    }
+
+    /// The same, of bundles that are at hand.
+    pub(crate) fn of_bundles(mesh: &Mesh, bundles: &IndexMap<String, Bundle>) -> Result<Self, Unreadable> {
+        let written = bundles.iter().map(|(name, bundle)| (name.clone(), Written::of_bundle(bundle)));
+        Self::of(mesh, &written.collect(), "", DEFAULT)
     }
 
     fn of(mesh: &Mesh, written: &IndexMap<String, Written>, folder: &str, namespace: &str) -> Result<Self, Unreadable> {
@@ -140,30 +152,20 @@ impl World {
         Ok(Self { gateways: gateways_of(mesh), calls: calls.collect(), absent, clusters })
     }
 
-    /// An object of a cluster is applied. Pods that are new are not ready until it is rolled out.
-    pub fn put(&mut self, cluster: &str, object: std::sync::Arc<Object>) {
-        if let Some(cluster) = self.clusters.get_mut(cluster) {
-            cluster.put(object);
-        }
-    }
-
-    /// An object of a cluster is deleted, with its pods.
-    pub fn remove(&mut self, cluster: &str, id: &Id) {
-        if let Some(cluster) = self.clusters.get_mut(cluster) {
-            cluster.remove(id);
-        }
-    }
-
-    /// All pods of a cluster are ready.
-    pub fn roll_out(&mut self, cluster: &str) {
-        if let Some(cluster) = self.clusters.get_mut(cluster) {
-            cluster.roll_out();
-        }
-    }
-
     /// What is called, in the order of the topology.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.values().flatten()
+    }
+
+    /// What is called from a cluster, in the same order.
+    #[must_use]
+    pub fn calls_of(&self, cluster: &str) -> &[Call] {
+        self.calls.get(cluster).map_or(&[], Vec::as_slice)
+    }
+
+    /// The clusters of which something is written, in the order of the topology.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.clusters.keys().map(String::as_str)
     }
 
     /// Clusters of the topology of which nothing is written.
@@ -232,6 +234,16 @@ struct Entrance {
     only: Option<BTreeSet<String>>,
 }
 
+impl Entrance {
+    /// It is for the callers of another one, too.
+    fn join(&mut self, other: &Self) {
+        match (&mut self.only, &other.only) {
+            (Some(own), Some(more)) => own.extend(more.iter().cloned()),
+            _ => self.only = None,
+        }
+    }
+}
+
 fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeMap<String, Entrance>> {
     let mut gateways: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for (id, name) in mesh.clusters() {
@@ -241,13 +253,11 @@ fn gateways_of(mesh: &Mesh) -> BTreeMap<(String, u16), BTreeMap<String, Entrance
         let given = gateway.from.iter().flat_map(|(caller, all)| all.iter().map(move |it| (it, Some(*caller))));
         for (address, caller) in general.chain(given).filter(|it| *it.0 != Address::Pending) {
             let at = (address.to_string(), gateway.dial());
-            let of_address = gateways.entry(at).or_default();
-            let first = Entrance { of_nodes, only: caller.map(|_| BTreeSet::new()) };
-            let entrance = of_address.entry(name.to_owned()).or_insert(first);
+            let of_address: &mut BTreeMap<String, Entrance> = gateways.entry(at).or_default();
+            let only = caller.map(|it| BTreeSet::from([mesh.cluster(it).name.clone()]));
+            let entrance = Entrance { of_nodes, only };
             // Who is given an address of its own may still take the one that is for all.
-            if let (Some(only), Some(caller)) = (&mut entrance.only, caller) {
-                only.insert(mesh.cluster(caller).name.clone());
-            }
+            of_address.entry(name.to_owned()).and_modify(|it| it.join(&entrance)).or_insert(entrance);
         }
     }
     gateways

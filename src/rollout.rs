@@ -13,15 +13,16 @@ mod moments;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
 use crate::Mesh;
 use crate::bundle::{Bundle, is_by_hand};
 use crate::change::{ByHand, Change};
-use crate::follow::{Break, Call, World};
 use crate::model::Wait;
 use crate::phases::{self, Id, Install, Mixing, Part};
+use crate::prove::{self, Break, Call, Installed, World};
 use crate::syntax::Phase;
 use crate::topology::{Cluster, Topology, Workload};
 use moments::Walk;
@@ -55,17 +56,19 @@ struct Turn {
     cluster: String,
     context: String,
     change: Change,
+    /// The objects that are applied, in the order of the bundle.
+    objects: Vec<(Id, Arc<prove::Object>)>,
+    /// How Istio is installed from then on, if it is installed anew, and whether that comes last.
+    installed: Option<(Installed, bool)>,
 }
 
 /// A call that has no path for a while, whatever the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Interruption {
     /// The step in which it begins.
     step: String,
     /// The cluster whose turn it is; none while callers are told that no bundle tells.
     turn: Option<String>,
-    /// The cluster of the caller.
-    cluster: String,
     call: Call,
     at: Break,
 }
@@ -82,7 +85,7 @@ struct State<'a> {
 impl<'a> State<'a> {
     fn of(mesh: &'a Mesh) -> Result<Self, Vec<Wait>> {
         let bundles = mesh.bundles()?;
-        let world = World::with(mesh, &bundles);
+        let world = World::of_bundles(mesh, &bundles).expect("a bundle can be read");
         let services = mesh.topology.services.iter().enumerate();
         let subjects = services.map(|(index, it)| (format!("{}.{}", it.name, it.namespace), index)).collect();
         Ok(Self { mesh, bundles, world, subjects })
@@ -102,7 +105,10 @@ impl<'a> State<'a> {
 /// # Errors
 /// When clusters of either wait for an address; says for which.
 pub fn plan(old: &Mesh, new: &Mesh) -> Result<Rollout, Vec<Wait>> {
-    let (old, new) = (State::of(old)?, State::of(new)?);
+    let (mut old, mut new) = (State::of(old)?, State::of(new)?);
+    old.world.mean(&new.world);
+    new.world.mean(&old.world);
+    let (old, new) = (old, new);
     let clusters: IndexSet<&str> = new.bundles.keys().chain(old.bundles.keys()).map(String::as_str).collect();
     let conditions = conditions::of(&old, &new);
     let direct = |give_up| ordered(&old, &new, &clusters, &[None], give_up);
@@ -152,7 +158,8 @@ fn ordered(
         let turn = |it: &&str| {
             let change = change(old, new, it, [&before(it), &bundles[*it]])?;
             let cluster = new.cluster(it).or_else(|| old.cluster(it))?;
-            Some(Turn { cluster: (*it).to_owned(), context: cluster.context.clone(), change })
+            let installed = installed(old, new, it, &change, &bundles[*it]);
+            Some(Turn::new(it, &cluster.context, change, installed))
         };
         let mut turns: Vec<Turn> = clusters.iter().filter_map(turn).collect();
         let tells = *phase == Some(Phase::Switch) && walk.tells();
@@ -193,6 +200,34 @@ fn change(old: &State<'_>, new: &State<'_>, cluster: &str, bundles: [&Bundle; 2]
         change.hand_over(|it| owned.contains(it));
     }
     change
+}
+
+impl Turn {
+    fn new(cluster: &str, context: &str, change: Change, installed: Option<(Installed, bool)>) -> Self {
+        let read = |it: &phases::Object| prove::Object::of_bundle(&it.path, &it.text, it.value.clone());
+        let objects = change.new.iter().map(|(id, it)| (id.clone(), Arc::new(read(it)))).collect();
+        Self { cluster: cluster.to_owned(), context: context.to_owned(), change, objects, installed }
+    }
+}
+
+/// How Istio is installed in a cluster when a bundle is applied there, if anything changes in that, and whether
+/// it is what comes last.
+fn installed(
+    old: &State<'_>,
+    new: &State<'_>,
+    cluster: &str,
+    change: &Change,
+    bundle: &Bundle,
+) -> Option<(Installed, bool)> {
+    let is_last = change.by_hand.iter().all(|it| it.last);
+    if change.by_hand.is_empty() {
+        return None;
+    }
+    // The release stands in what is for people alone.
+    let is_told = new.bundles.get(cluster).is_some_and(|it| it.get(RUNBOOK) == bundle.get(RUNBOOK));
+    let mesh = if is_told { new.mesh } else { old.mesh };
+    let id = mesh.clusters().find(|it| it.1 == cluster)?.0;
+    Some((Installed::of(mesh, id, bundle).expect("a bundle can be read"), is_last))
 }
 
 const RUNBOOK: &str = "RUNBOOK.md";

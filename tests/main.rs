@@ -6,7 +6,6 @@ mod diagnostics;
 mod diff;
 mod example;
 mod files;
-mod follow;
 mod format;
 mod golden;
 mod hostile;

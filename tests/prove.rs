@@ -5,6 +5,7 @@ mod fields;
 mod foreign;
 mod listed;
 mod loss;
+mod mixed;
 mod routes;
 mod text;
 mod trees;

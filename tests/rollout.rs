@@ -372,7 +372,7 @@ fn pods_that_are_selected_in_another_way_are_made_anew() {
     let delete = "kubectl --context c2 -n shop delete --ignore-not-found --cascade=foreground deployment cart\n";
     let (delete, apply) = (text.find(delete), text.find("kubectl --context c2 apply -k out/c2"));
     assert!(delete.is_some() && delete < apply, "{text}");
-    assert!(text.contains("`web` calls `cart`") && !plan.is_gapless(), "{text}");
+    assert!(text.contains("`web` in `c1` calls `cart`") && !plan.is_gapless(), "{text}");
     assert!(!text.contains("In this order no cluster calls what is not there yet"), "{text}");
     // Also where the Service selects the old pods and the new: in between there are none.
     let narrow = OPEN.replace("cart: {namespace: shop", "cart: {selector: {app: cart, tier: back}, namespace: shop");
@@ -436,7 +436,7 @@ fn what_no_order_spares_is_said() {
     let cases = [(
         ("http: 80", "http: 81"),
         [
-            "In `c1` `web` calls `cart` at `cart.shop.global:80`",
+            "- `web` in `c1` calls `cart` at `cart.shop.global:80`",
             "moves from 80 to 81, and no Service has one name for two ports",
         ],
     )];

@@ -8,7 +8,7 @@ use crate::support;
 
 /// Who may use whom: a module and the modules of this crate that it may name. A new edge is a
 /// line of difference here.
-const LAYERS: [(&str, &[&str]); 25] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("source", &[]),
     ("yaml", &[]),
     ("bundle", &[]),
@@ -25,8 +25,6 @@ const LAYERS: [(&str, &[&str]); 25] = [
     ("resources", &["bundle", "model", "syntax", "target", "topology", "yaml"]),
     // Mixes the bundles of before and after: it reads what was written, and knows no model.
     ("phases", &["bundle", "resources", "syntax", "yaml"]),
-    // Reads objects, and of a topology who calls whom and where the clusters are.
-    ("follow", &["bundle", "model", "phases", "topology"]),
     // Reads the files that clusters are given, whoever wrote them.
     ("trees", &["diag"]),
     // Reads objects, and of a topology who calls whom, where the clusters are, and what nobody wrote down.
@@ -34,9 +32,9 @@ const LAYERS: [(&str, &[&str]); 25] = [
     // What differs between two bundles, and what that takes.
     ("change", &["bundle", "diff", "phases", "resources"]),
     // Compares what was written, by whomever; what that means, the topologies say.
-    ("diff", &["bundle", "diag", "follow", "model", "topology", "trees", "yaml"]),
+    ("diff", &["bundle", "diag", "model", "prove", "topology", "trees", "yaml"]),
     // Goes from one mesh to another, moment by moment.
-    ("rollout", &["bundle", "change", "diff", "follow", "model", "phases", "resources", "syntax", "topology", "yaml"]),
+    ("rollout", &["bundle", "change", "diff", "model", "phases", "prove", "resources", "syntax", "topology", "yaml"]),
     // Compiles as a user would, and compares what comes out.
     (
         "migrate",

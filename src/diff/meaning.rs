@@ -21,7 +21,7 @@ use super::changes::ClusterChange;
 use super::pods::{Rollout, Variable};
 use super::side::Side;
 use crate::Mesh;
-use crate::follow::World;
+use crate::prove::World;
 
 /// What a change means.
 #[derive(Debug, Serialize)]
@@ -100,8 +100,13 @@ pub(super) fn of(
 }
 
 fn paths(old: &Mesh, new: &Mesh, clusters: &[ClusterChange], is_meant: impl Fn(&str) -> bool + Copy) -> Option<Paths> {
-    let (old, new) = rayon::join(|| World::of(old), || World::of(new));
-    let (old, new) = (old.ok()?, new.ok()?);
+    let read = |mesh: &Mesh| World::of_mesh(mesh).expect("a bundle can be read");
+    let (mut old, mut new) = rayon::join(|| read(old), || read(new));
+    if !old.absent().is_empty() || !new.absent().is_empty() {
+        return None;
+    }
+    old.mean(&new);
+    new.mean(&old);
     let changed: Vec<&str> = clusters.iter().filter(|it| !it.objects.is_empty()).map(|it| it.name.as_str()).collect();
     Some(Paths {
         calls: calls::changes(&old, &new, is_meant),

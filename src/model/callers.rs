@@ -48,7 +48,7 @@ pub(super) fn principals(topology: &Topology, here: ClusterId, callee: ServiceId
 }
 
 /// The identity of the gateway that serves the outside.
-pub(crate) fn gateway(cluster: &Cluster) -> String {
+fn gateway(cluster: &Cluster) -> String {
     let gateway = &cluster.ingress_gateway;
     let account = gateway.service_account.as_deref().unwrap_or(match cluster.installer {
         Installer::Helm | Installer::Sail if cluster.passes_through() => "istio-ingressgateway",

@@ -49,9 +49,9 @@ impl World {
         let (host, meant, ports) = match service {
             Some(id) => {
                 let ports: Vec<u16> = topology.service(id).ports.iter().map(|it| it.number).collect();
-                (topology.host(here, id), Some(call::meant(topology, id)), ports)
+                (topology.host(here, id), vec![call::meant(topology, id)], ports)
             }
-            None => (name.to_owned(), None, Vec::new()),
+            None => (name.to_owned(), Vec::new(), Vec::new()),
         };
         let port = match (port, ports.as_slice()) {
             (Some(port), _) => port,
@@ -92,7 +92,7 @@ fn from_outside(topology: &Topology, here: ClusterId, caller: &str, name: &str, 
     let mut call = doors.into_iter().next()?;
     let door = call.door.as_mut()?;
     *door = Door { hosts: vec![name.to_owned()], port: port.unwrap_or(door.port), paths: Vec::new() };
-    Some(Call { callee: name.to_owned(), host: name.to_owned(), port: door.port, meant: None, ..call })
+    Some(Call { callee: name.to_owned(), host: name.to_owned(), port: door.port, meant: Vec::new(), ..call })
 }
 
 /// Whether the DNS of the world may know a name: it has dots, and does not end as those of the mesh do.

@@ -29,8 +29,8 @@ pub struct Call {
     pub(super) variables: Vec<(String, Form)>,
     /// Whether what is called lies outside of the mesh.
     pub(super) outside: bool,
-    /// The namespace and labels of the pods that are meant, if anybody says so.
-    pub(super) meant: Option<(String, BTreeMap<String, String>)>,
+    /// The namespace and labels of the pods that are meant, any of these; none if nobody says so.
+    pub(super) meant: Vec<Meant>,
     /// What is asked of the gateway, if the call comes from outside.
     pub(super) door: Option<Door>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Door {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Caller {
     /// The pods of the service of this key.
     Service(String),
@@ -68,7 +68,7 @@ pub(super) fn of(topology: &Topology, here: ClusterId) -> Vec<Call> {
                 port: port.number,
                 spoken: Some(port.protocol),
                 variables: call.variables.iter().map(|it| (it.name.clone(), it.form.clone())).collect(),
-                meant: Some(meant(topology, call.callee)),
+                meant: vec![meant(topology, call.callee)],
                 ..base.clone()
             });
         }
@@ -102,7 +102,7 @@ pub(super) fn of(topology: &Topology, here: ClusterId) -> Vec<Call> {
             selector: labels(&gateway.selector),
             variables: Vec::new(),
             outside: false,
-            meant: Some(meant(topology, ingress.service)),
+            meant: vec![meant(topology, ingress.service)],
             door: Some(Door { hosts: ingress.hosts.clone(), port: ingress.listen, paths: ingress.paths.clone() }),
         });
     }
@@ -128,19 +128,41 @@ fn of_service(topology: &Topology, here: ClusterId, id: ServiceId) -> Call {
         selector: labels(&service.selector),
         variables: Vec::new(),
         outside: false,
-        meant: None,
+        meant: Vec::new(),
         door: None,
     }
 }
 
-/// The namespace and labels of a service's pods.
-pub(super) fn meant(topology: &Topology, id: ServiceId) -> (String, BTreeMap<String, String>) {
+/// The namespace and labels of pods.
+pub(super) type Meant = (String, BTreeMap<String, String>);
+
+/// Those of a service.
+pub(super) fn meant(topology: &Topology, id: ServiceId) -> Meant {
     let service = topology.service(id);
     (service.namespace.clone(), labels(&service.selector))
 }
 
 fn labels(selector: &IndexMap<String, String>) -> BTreeMap<String, String> {
     selector.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+impl Call {
+    /// Whether the caller's pods are in this namespace.
+    pub(crate) fn is_from(&self, namespace: &str) -> bool {
+        self.namespace == namespace
+    }
+
+    /// Whether it is the call of the same caller to the same host and port.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let key = |it: &Self| (it.cluster.clone(), it.caller.clone(), it.callee.clone(), it.host.clone(), it.port);
+        key(self) == key(other)
+    }
+
+    /// From outside for one of the hosts alone.
+    pub(crate) fn at_host(&self, host: &str) -> Self {
+        let door = self.door.as_ref().map(|it| Door { hosts: vec![host.to_owned()], ..it.clone() });
+        Self { door, ..self.clone() }
+    }
 }
 
 impl Caller {
@@ -150,6 +172,12 @@ impl Caller {
         match self {
             Self::Service(key) | Self::Ingress(key) => key,
         }
+    }
+
+    /// Whether it is the outside, through an ingress.
+    #[must_use]
+    pub fn is_ingress(&self) -> bool {
+        matches!(self, Self::Ingress(_))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `World::follow`: a call from the caller's pods, or from outside, to everybody who may answer.
 
+use std::sync::Arc;
+
 use super::call::{Call, Caller};
 use super::choice::{Balance, Choice};
 use super::cluster::Cluster;
@@ -7,6 +9,7 @@ use super::endpoint::Endpoint;
 use super::hop::{Break, HopKind, Trail};
 use super::identity::Expected;
 use super::name::{Found, Question};
+use super::object::Object;
 use super::origin::Origin;
 use super::path::{Path, Stopped, Way};
 use super::reach::Step;
@@ -28,6 +31,14 @@ impl World {
     /// # Errors
     /// When it may reach something that does not answer, or nothing at all.
     pub fn follow(&self, call: &Call) -> Result<Path, Box<Stopped>> {
+        self.follow_by(call, None)
+    }
+
+    /// Follows a call that the pods of this workload make, whatever the cluster has by now.
+    ///
+    /// # Errors
+    /// As those of [`World::follow`].
+    pub(crate) fn follow_by(&self, call: &Call, workload: Option<&Arc<Object>>) -> Result<Path, Box<Stopped>> {
         let mut trail = Trail::default();
         let stopped = |trail: Trail, broken: Box<Break>| {
             let waits = self.absent.iter().find(|it| **it == broken.cluster).cloned();
@@ -36,7 +47,7 @@ impl World {
         let Some(cluster) = self.clusters.get(&call.cluster) else {
             return Err(stopped(trail, Break::new(HopKind::Name, &call.cluster, "nothing is written for the cluster")));
         };
-        let origin = Origin::of(call, cluster, &mut trail);
+        let origin = Origin::of(call, cluster, workload, &mut trail);
         let walk = Walk { world: self, call, origin };
         let mut ways = Vec::new();
         let outcome = match &call.caller {

@@ -140,6 +140,12 @@ impl Break {
     }
 }
 
+impl fmt::Display for Break {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in `{}`, {}", self.cluster, self.why)
+    }
+}
+
 impl HopKind {
     /// Every step, in their order.
     pub const ALL: [Self; 11] = [

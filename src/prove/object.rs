@@ -23,6 +23,26 @@ pub struct Id {
     pub group: String,
 }
 
+impl Id {
+    /// Of an object that is written for a namespace.
+    fn within(value: &Value, namespace: &str) -> Self {
+        let own = word(value, &["metadata", "namespace"]);
+        let kind = word(value, &["kind"]);
+        let namespace = if CLUSTER_WIDE.contains(&kind) { "" } else { or(own, namespace) };
+        Self {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: word(value, &["metadata", "name"]).to_owned(),
+            group: word(value, &["apiVersion"]).rsplit_once('/').map_or("", |it| it.0).to_owned(),
+        }
+    }
+
+    /// Of an object of a bundle.
+    pub(crate) fn of(value: &Value) -> Self {
+        Self::within(value, super::DEFAULT)
+    }
+}
+
 /// An object and where it stands.
 #[derive(Debug)]
 pub struct Object {
@@ -55,16 +75,25 @@ impl Object {
     /// An object of a file. One that has no namespace is given this one.
     pub(super) fn new(file: Arc<str>, document: Document, namespace: &str) -> Self {
         let Document { value, text, line, within } = document;
-        let own = word(&value, &["metadata", "namespace"]);
-        let kind = word(&value, &["kind"]);
-        let namespace = if CLUSTER_WIDE.contains(&kind) { "" } else { or(own, namespace) };
-        let id = Id {
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: word(&value, &["metadata", "name"]).to_owned(),
-            group: word(&value, &["apiVersion"]).rsplit_once('/').map_or("", |it| it.0).to_owned(),
-        };
+        let id = Id::within(&value, namespace);
         Self { id, value, file, document: text, line, within }
+    }
+
+    /// An object of a bundle, from a document of this text.
+    pub(crate) fn of_bundle(path: &str, text: &str, value: Value) -> Self {
+        let document = Document { value, text: text.into(), line: 1, within: Vec::new() };
+        Self::new(path.into(), document, super::DEFAULT)
+    }
+
+    /// What tells it apart.
+    #[must_use]
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// Whether the same is written.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.value == other.value
     }
 
     /// Values, which are no object; they are called like their file.

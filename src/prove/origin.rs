@@ -1,10 +1,12 @@
 //! `Origin`: the caller's pods, what their sidecar does, and whom they are told to call.
 
+use std::sync::Arc;
+
 use super::call::Call;
 use super::cluster::Cluster;
 use super::gateways;
 use super::hop::{Break, HopKind, Passed, Trail};
-use super::object::Place;
+use super::object::{Object, Place};
 use super::pod::{Injection, Pods};
 use super::service::Viewer;
 use super::value::{at, fits, text};
@@ -18,7 +20,13 @@ pub(super) struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    pub(super) fn of(call: &'a Call, cluster: &'a Cluster, trail: &mut Trail) -> Self {
+    /// Who makes a call in a cluster: the pods of a workload, or those that the call says.
+    pub(super) fn of(
+        call: &'a Call,
+        cluster: &'a Cluster,
+        workload: Option<&'a Arc<Object>>,
+        trail: &mut Trail,
+    ) -> Self {
         let is_gateway = call.door.is_some();
         if is_gateway {
             let pods = gateways::all(cluster).into_iter().find(|it| fits(&it.labels, &call.selector));
@@ -29,7 +37,10 @@ impl<'a> Origin<'a> {
             trail.passed.push(Passed { cluster: cluster.name.clone(), namespace: call.namespace.clone(), labels });
             return Self { viewer, pods: None, account, has_sidecar: true };
         }
-        let pods = cluster.selected(&call.namespace, &call.selector).into_iter().find_map(Pods::of);
+        let pods = match workload {
+            Some(workload) => Pods::of(workload),
+            None => cluster.selected(&call.namespace, &call.selector).into_iter().find_map(Pods::of),
+        };
         let has_sidecar = match pods.as_ref().map(|it| it.injection(cluster)) {
             Some(Injection::No(..)) => false,
             Some(Injection::Presumed) => {

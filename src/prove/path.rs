@@ -1,5 +1,8 @@
 //! `Path`: where a call goes, hop by hop; `Stopped`: where it ends.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use super::choice::Choice;
 use super::hop::{Break, Hop, Passed};
 use super::object::Place;
@@ -44,4 +47,22 @@ pub struct Stopped {
     pub(super) passed: Vec<Passed>,
     /// The cluster of which nothing is written, if that is why.
     pub(super) waits: Option<String>,
+}
+
+impl fmt::Display for Path {
+    /// `east via 203.0.113.10:15443 (30 %), west (70 %)`: who answers, each once.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ways: BTreeSet<_> = self.ways.iter().map(|it| (&it.cluster, &it.via, it.share)).collect();
+        for (index, (cluster, via, share)) in ways.into_iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            f.write_str(cluster.as_deref().unwrap_or("outside of the mesh"))?;
+            if let Some(via) = via {
+                write!(f, " via {via}")?;
+            }
+            if let Some(share) = share {
+                write!(f, " ({share} %)")?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,6 +1,7 @@
 //! From a sidecar to one endpoint: pods of the own cluster, or those behind the gateway of another.
 
 use super::Entrance;
+use super::call::Meant;
 use super::choice::Choice;
 use super::cluster::Cluster;
 use super::crossing::{Crossing, ServerName};
@@ -264,8 +265,9 @@ impl<'a> Walk<'a> {
 
     /// Breaks if pods are not those of the service that the topology names.
     fn are_meant(&self, cluster: &Cluster, pods: &Pods<'_>) -> Result<(), Box<Break>> {
-        let Some((namespace, labels)) = &self.call.meant else { return Ok(()) };
-        if pods.namespace() == namespace && fits(&pods.labels, labels) {
+        let is_meant = |it: &Meant| pods.namespace() == it.0 && fits(&pods.labels, &it.1);
+        let Some((namespace, labels)) = self.call.meant.first() else { return Ok(()) };
+        if self.call.meant.iter().any(is_meant) {
             return Ok(());
         }
         let why = format!(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_yaml::Value;
 
+use super::DEFAULT;
 use super::cluster::Cluster;
 use super::install::Install;
 use super::object::Object;
@@ -91,6 +92,14 @@ fn one(files: &Files, name: &str) -> Result<Option<Written>, Unreadable> {
         }
     }
     Ok(Some(written))
+}
+
+/// A cluster of which only those files are read that install Istio.
+pub(super) fn installed(told: &topology::Cluster, bundle: &Bundle) -> Result<Cluster, Unreadable> {
+    let mut written = Written::of_bundle(bundle);
+    written.applied.clear();
+    written.kept.retain(|it| it.0.starts_with(INSTALL));
+    cluster(told, &written, "", DEFAULT)
 }
 
 /// A cluster with what its files say.

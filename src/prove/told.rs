@@ -33,6 +33,11 @@ pub(super) fn tell(topology: &Topology, here: ClusterId, cluster: &mut Cluster) 
             cluster.put(Arc::new(object));
         }
     }
+    tell_gateway(topology, here, cluster);
+}
+
+/// The gateway that serves the outside, unless it is written.
+pub(super) fn tell_gateway(topology: &Topology, here: ClusterId, cluster: &mut Cluster) {
     let gateway = &topology.cluster(here).ingress_gateway;
     let labels: BTreeMap<_, _> = gateway.selector.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     let is_written = gateways::all(cluster).iter().any(|it| fits(&it.labels, &labels));

@@ -130,9 +130,8 @@ impl World {
             }
         }
         for (call, path) in &proof.proved {
-            let Some(pods) = &call.meant else { continue };
             for owner in path.ways.iter().filter_map(|it| it.cluster.as_deref()) {
-                used.entry(owner).or_default().called.insert(pods);
+                used.entry(owner).or_default().called.extend(&call.meant);
             }
         }
         // Where a call ends before it gets there, it is asked for everywhere.

@@ -1,10 +1,11 @@
 //! `Candidate`: a call of one of the two meshes, who makes it, and when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::State;
-use crate::follow::Call;
 use crate::phases::Id;
+use crate::prove::{Call, Object};
 use crate::topology::Service;
 
 /// Which topology pods know.
@@ -37,19 +38,21 @@ pub(super) struct Candidate<'a> {
     /// Whether one of them is not the same in some cluster.
     pub(super) touched: bool,
     /// Who makes it.
-    pub(super) pods: Pods<'a>,
+    pub(super) pods: Pods,
+    /// The Deployment of the pods, as this topology has it.
+    pub(super) deployment: Option<&'a Arc<Object>>,
 }
 
 /// Who makes a call.
-pub(super) enum Pods<'a> {
+pub(super) enum Pods {
     /// Those of a Deployment that is another one before and after.
     Of(Id),
     /// Those that nobody is seen to replace.
     Told,
     /// Those that nobody is seen to replace, and that call it no longer before anything changes.
     Stopped,
-    /// Clients outside, through the gateway that serves them: each host, and when they ask for it here.
-    Outside(Vec<(&'a str, Asked)>),
+    /// Clients outside, through the gateway that serves them: the call at each host, and when they ask for it here.
+    Outside(Vec<(Call, Asked)>),
 }
 
 /// When clients outside ask a cluster for a host.
@@ -86,30 +89,43 @@ pub(super) fn candidates<'a>(
     };
     let mut candidates = Vec::new();
     for cluster in state.world.clusters() {
-        for call in state.world.calls(cluster) {
+        for call in state.world.calls_of(cluster) {
             let key = call.caller.key();
-            let (pods, caller) = match services.get(key).filter(|_| !call.caller.is_ingress()) {
-                None => (Pods::Outside(asked(both, age, cluster, key)), format!("{key}.yaml")),
+            let (pods, deployment, caller) = match services.get(key).filter(|_| !call.caller.is_ingress()) {
+                None => {
+                    let asked = asked(both, age, cluster, key).into_iter();
+                    let doors = asked.map(|(host, asked)| (call.at_host(host), asked)).collect();
+                    (Pods::Outside(doors), None, format!("{key}.yaml"))
+                }
                 Some(service) => {
-                    let id: Id = ("Deployment".to_owned(), service.namespace.clone(), service.name.clone());
-                    let [old, new] = both.map(|it| it.world.sites.get(cluster).and_then(|it| it.get(&id)));
                     // Nothing of the bundle tells pods whose Deployment stays as it is.
                     let pods = match () {
-                        () if old != new => Pods::Of(id),
+                        () if is_replaced(both, cluster, service) => {
+                            Pods::Of(("Deployment".to_owned(), service.namespace.clone(), service.name.clone()))
+                        }
                         () if age == Age::Old && stops(both[0], both[1], cluster, call) => Pods::Stopped,
                         () => Pods::Told,
                     };
-                    (pods, file(key))
+                    (pods, state.world.deployment(cluster, &service.namespace, &service.name), file(key))
                 }
             };
             let files = [file(&call.callee), caller];
             let touched = files.iter().any(|it| touched.contains(it));
             let mut clusters = answered.get(call.callee.as_str()).cloned().unwrap_or_default();
             clusters.insert(cluster);
-            candidates.push(Candidate { cluster, call, age, clusters, files, touched, pods });
+            candidates.push(Candidate { cluster, call, age, clusters, files, touched, pods, deployment });
         }
     }
     candidates
+}
+
+/// Whether the Deployment of a service is another one before and after.
+pub(super) fn is_replaced(both: [&State<'_>; 2], cluster: &str, service: &Service) -> bool {
+    let [old, new] = both.map(|it| it.world.deployment(cluster, &service.namespace, &service.name));
+    match (old, new) {
+        (Some(old), Some(new)) => !old.is_like(new),
+        _ => old.is_some() != new.is_some(),
+    }
 }
 
 /// Whether a caller is still there, and makes a call no longer, nor any new one in its place.
@@ -117,10 +133,10 @@ pub(super) fn stops(before: &State<'_>, after: &State<'_>, cluster: &str, call: 
     let services = &after.topology().services;
     let caller = services.iter().find(|it| it.key == call.caller.key());
     let runs = caller.is_some_and(|it| it.placement.iter().any(|it| after.topology().cluster(*it).name == cluster));
-    let is_made = |it: &Call| before.world.calls(cluster).contains(it);
+    let is_made = |it: &Call| before.world.calls_of(cluster).iter().any(|made| made.is_like(it));
     let mut others =
-        after.world.calls(cluster).iter().filter(|it| it.caller == call.caller && it.callee == call.callee);
-    runs && others.all(|it| it != call && is_made(it))
+        after.world.calls_of(cluster).iter().filter(|it| it.caller == call.caller && it.callee == call.callee);
+    runs && others.all(|it| !it.is_like(call) && is_made(it))
 }
 
 /// When clients outside ask a cluster for the hosts of an ingress that one of two meshes has.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexSet;
 
 use super::State;
-use super::calls::stops;
+use super::calls::{is_replaced, stops};
 use crate::diff;
 use crate::topology::{Cluster, ClusterId, Gateway, Service, Topology, Workload};
 
@@ -139,11 +139,9 @@ fn callers(old: &Topology, new: &Topology) -> impl Iterator<Item = String> {
 fn stopped(old: &State<'_>, new: &State<'_>) -> Vec<String> {
     let mut all = IndexSet::new();
     for cluster in old.world.clusters() {
-        for call in old.world.calls(cluster).iter().filter(|it| !it.caller.is_ingress()) {
+        for call in old.world.calls_of(cluster).iter().filter(|it| !it.caller.is_ingress()) {
             let Some(service) = old.topology().services.iter().find(|it| it.key == call.caller.key()) else { continue };
-            let id = ("Deployment".to_owned(), service.namespace.clone(), service.name.clone());
-            let [was, now] = [old, new].map(|it| it.world.sites.get(cluster).and_then(|it| it.get(&id)));
-            if was == now && stops(old, new, cluster, call) {
+            if !is_replaced([old, new], cluster, service) && stops(old, new, cluster, call) {
                 all.insert(format!(
                     "The pods of {} in `{cluster}` stay as they are: before the first step they no longer call `{}` at \
                      `{}:{}`.",

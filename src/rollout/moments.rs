@@ -13,16 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_yaml::Value;
+use rayon::prelude::*;
 
 use super::calls::{Age, Ages, Asked, Candidate, Nearby, Pods, candidates, touched};
 use super::{Interruption, State, Turn};
-use crate::follow::{Break, Call, Site, World};
-use crate::phases::Id;
+use crate::phases::{self, Id};
+use crate::prove::{self, Break, Call, Caller, World};
 use crate::syntax::Phase;
 
-/// A call and the cluster of its caller.
-type Made = (String, Call);
+/// What tells calls apart, of whichever mesh: the cluster of the caller, who calls whom, host and port.
+type Made = (String, Caller, String, String, u16);
+
+/// Where calls end.
+type Cut<'a> = BTreeMap<Made, (&'a Call, Break)>;
+
+fn made(call: &Call) -> Made {
+    (call.cluster.clone(), call.caller.clone(), call.callee.clone(), call.host.clone(), call.port)
+}
 
 /// Both meshes, and the world between them.
 pub(super) struct Walk<'a> {
@@ -42,7 +49,7 @@ pub(super) struct Walk<'a> {
 }
 
 /// Objects as they are applied, one after the other.
-type Objects = Vec<(Id, Arc<Value>)>;
+type Objects = Vec<(Id, Arc<prove::Object>)>;
 
 /// Which calls are followed.
 #[derive(Clone, Copy)]
@@ -63,7 +70,7 @@ impl<'a> Scope<'a> {
     /// Those that may be led another way by an object. What is about no service is about all.
     fn of(id: &'a Id, path: &'a str) -> Self {
         match (id.0.as_str(), path.rsplit_once('/')) {
-            ("Namespace" | "ServiceAccount" | "ConfigMap" | "PeerAuthentication" | "ExternalSecret", _) => Self::Nobody,
+            ("ServiceAccount" | "ExternalSecret", _) => Self::Nobody,
             ("Sidecar", _) => Self::From(&id.1),
             (_, Some(("20-mesh" | "40-apps", file))) if file.matches('.').count() > 1 => Self::Of(file),
             _ => Self::Touched,
@@ -74,10 +81,7 @@ impl<'a> Scope<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(old: &'a State<'a>, new: &'a State<'a>) -> Self {
         let mut world = old.world.clone();
-        world.join(&new.world, |name| {
-            let id = new.mesh.clusters().find(|it| it.1 == name).map(|it| it.0);
-            Site::empty(new.mesh, id.expect("it is a cluster of the mesh"))
-        });
+        world.join(&new.world);
         let touched = touched(old, new);
         let calls = [(old, Age::Old), (new, Age::New)].map(|(state, age)| candidates(state, age, [old, new], &touched));
         let calls: Vec<_> = calls.into_iter().flatten().collect();
@@ -103,8 +107,8 @@ impl<'a> Walk<'a> {
             world,
         };
         for cluster in walk.world.clusters().map(str::to_owned).collect::<Vec<_>>() {
-            let ids: Vec<Id> = walk.world.sites[&cluster].ids().filter(|it| it.0 == "Deployment").cloned().collect();
-            let pods = ids.into_iter().map(|id| (id, Ages::from([Age::Old])));
+            let ids = walk.world.deployments(&cluster).map(|it| key(it.id()));
+            let pods = ids.map(|id| (id, Ages::from([Age::Old])));
             walk.pods.insert(cluster.clone(), pods.collect());
             walk.told.insert(cluster, Ages::from([Age::Old]));
         }
@@ -121,7 +125,7 @@ impl<'a> Walk<'a> {
         self.direct = phase.is_none() && !self.is_told();
         let mut ordered = Vec::new();
         while !turns.is_empty() {
-            let mut best: Option<(usize, BTreeMap<Made, Break>)> = None;
+            let mut best: Option<(usize, Cut<'a>)> = None;
             for (index, turn) in turns.iter().enumerate() {
                 let cut = self.attempt(turn, phase);
                 if best.as_ref().is_none_or(|it| cut.len() < it.1.len()) {
@@ -158,30 +162,24 @@ impl<'a> Walk<'a> {
         self.interrupt(step, None, cut);
     }
 
-    fn interrupt(&mut self, step: &str, turn: Option<&str>, cut: BTreeMap<Made, Break>) {
-        for ((cluster, call), at) in cut {
-            let interruption = Interruption {
-                step: step.to_owned(),
-                turn: turn.map(str::to_owned),
-                cluster: cluster.clone(),
-                call: call.clone(),
-                at,
-            };
-            self.interrupted.entry((cluster, call)).or_insert(interruption);
+    fn interrupt(&mut self, step: &str, turn: Option<&str>, cut: Cut<'a>) {
+        for (made, (call, at)) in cut {
+            let (step, turn) = (step.to_owned(), turn.map(str::to_owned));
+            self.interrupted.entry(made).or_insert_with(|| Interruption { step, turn, call: call.clone(), at });
         }
     }
 
     /// Whether somebody must be told between two steps, whom no bundle tells.
     pub(super) fn tells(&self) -> bool {
         let before = || self.calls.iter().filter(|it| it.age == Age::Old);
-        let made: BTreeSet<_> = before().map(|it| (it.cluster, it.call)).collect();
+        let before_made: BTreeSet<_> = before().map(|it| made(it.call)).collect();
         let callers: BTreeSet<_> = before().map(|it| (it.cluster, &it.call.caller)).collect();
         self.calls.iter().any(|it| match &it.pods {
             Pods::Of(_) | Pods::Stopped => false,
             // A caller that comes knows what to call.
             Pods::Told => {
                 let was_there = callers.contains(&(it.cluster, &it.call.caller));
-                it.age == Age::New && was_there && !made.contains(&(it.cluster, it.call))
+                it.age == Age::New && was_there && !before_made.contains(&made(it.call))
             }
             Pods::Outside(hosts) => hosts.iter().any(|it| matches!(it.1, Asked::UntilMoved | Asked::Later)),
         })
@@ -202,21 +200,22 @@ impl<'a> Walk<'a> {
     }
 
     /// The calls that are cut if it is the turn of a cluster now.
-    fn attempt(&mut self, turn: &Turn, phase: Option<Phase>) -> BTreeMap<Made, Break> {
+    fn attempt(&mut self, turn: &Turn, phase: Option<Phase>) -> Cut<'a> {
         let cluster = &turn.cluster;
-        let saved = (self.world.sites[cluster].clone(), self.pods.get(cluster).cloned(), self.told[cluster].clone());
-        let objects = objects(turn);
+        let site = self.world.saved(cluster).expect("clusters of both meshes are in the world");
+        let saved = (site, self.pods.get(cluster).cloned(), self.told[cluster].clone());
+        let objects = turn.objects.clone();
         let mut own_first = objects.clone();
-        own_first.sort_by_key(|it| it.1["apiVersion"].as_str().is_some_and(|it| it.contains(".istio.io/")));
+        own_first.sort_by_key(|it| it.1.id().group.ends_with(".istio.io"));
         let mut orders = vec![objects.clone(), own_first];
         if self.direct {
             // Nothing says which of them is there first.
             orders.push(objects.iter().cloned().rev().collect());
         }
-        orders.dedup();
+        orders.dedup_by(|one, other| one.iter().map(|it| &it.0).eq(other.iter().map(|it| &it.0)));
         let mut cut = BTreeMap::new();
         let restore = |walk: &mut Self| {
-            walk.world.sites.insert(cluster.clone(), saved.0.clone());
+            walk.world.restore(saved.0.clone());
             walk.pods.insert(cluster.clone(), saved.1.clone().unwrap_or_default());
             walk.told.insert(cluster.clone(), saved.2.clone());
         };
@@ -240,26 +239,30 @@ impl<'a> Walk<'a> {
     }
 
     fn settle(&mut self, turn: &Turn, phase: Option<Phase>) {
-        self.put_all(turn, &objects(turn), None);
+        self.put_all(turn, &turn.objects, None);
         self.end(turn, phase, false, None);
     }
 
     /// The objects of a turn are applied, one by one, with the calls that are cut at each, if they are asked for.
-    fn put_all(&mut self, turn: &Turn, objects: &Objects, mut cut: Option<&mut BTreeMap<Made, Break>>) {
+    fn put_all(&mut self, turn: &Turn, objects: &Objects, mut cut: Option<&mut Cut<'a>>) {
         let cluster = &turn.cluster;
+        if let Some((installed, false)) = &turn.installed {
+            self.world.install(cluster, installed);
+            self.look_into(&mut cut, cluster, Scope::Touched);
+        }
         let recreated: BTreeSet<&Id> = turn.change.recreated().collect();
         for id in &recreated {
-            self.remove(cluster, id);
+            self.remove(cluster, id, &turn.change.old[*id]);
             self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.old[*id].path));
         }
-        for (id, value) in objects {
-            self.put(cluster, id, value);
+        for (id, object) in objects {
+            self.put(cluster, id, object);
             self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.new[id].path));
         }
     }
 
     /// Pods are replaced, and what is left over is deleted, in the same manner.
-    fn end(&mut self, turn: &Turn, phase: Option<Phase>, backwards: bool, mut cut: Option<&mut BTreeMap<Made, Break>>) {
+    fn end(&mut self, turn: &Turn, phase: Option<Phase>, backwards: bool, mut cut: Option<&mut Cut<'a>>) {
         let cluster = &turn.cluster;
         if phase == Some(Phase::Switch) || self.direct {
             // From here on they may be told.
@@ -286,59 +289,58 @@ impl<'a> Walk<'a> {
         // Pods that go together need no longer call one another.
         let (pods, others): (Vec<&Id>, Vec<&Id>) = gone.into_iter().partition(|it| it.0 == "Deployment" && !backwards);
         for id in &pods {
-            self.remove(cluster, id);
+            self.remove(cluster, id, &turn.change.old[*id]);
         }
         for id in &pods {
             self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.old[*id].path));
         }
         for id in others {
-            self.remove(cluster, id);
+            self.remove(cluster, id, &turn.change.old[id]);
             self.look_into(&mut cut, cluster, Scope::of(id, &turn.change.old[id].path));
+        }
+        if let Some((installed, true)) = &turn.installed {
+            self.world.install(cluster, installed);
+            self.look_into(&mut cut, cluster, Scope::Touched);
         }
     }
 
-    fn put(&mut self, cluster: &str, id: &Id, value: &Arc<Value>) {
+    fn put(&mut self, cluster: &str, id: &Id, object: &Arc<prove::Object>) {
         if id.0 == "Deployment" {
-            let is_new = self.new.world.sites.get(cluster).and_then(|it| it.get(id)) == Some(value);
-            let is_old = self.old.world.sites.get(cluster).and_then(|it| it.get(id)) == Some(value);
+            let is_like = |it: &World| it.deployment(cluster, &id.1, &id.2).is_some_and(|it| it.is_like(object));
+            let (is_new, is_old) = (is_like(&self.new.world), is_like(&self.old.world));
             // Pods that are the first of their kind make no calls before they are ready.
-            let starts = self.world.sites[cluster].get(id).is_none();
+            let starts = self.world.deployment(cluster, &id.1, &id.2).is_none();
             let ages = self.pods.entry(cluster.to_owned()).or_default().entry(id.clone()).or_default();
             ages.extend((is_new && !starts).then_some(Age::New));
             ages.extend((is_old && !starts).then_some(Age::Old));
         }
-        self.site(cluster).put(id.clone(), value.clone());
+        self.world.put(cluster, object.clone());
     }
 
-    fn remove(&mut self, cluster: &str, id: &Id) {
+    fn remove(&mut self, cluster: &str, id: &Id, object: &phases::Object) {
         self.pods.entry(cluster.to_owned()).or_default().remove(id);
-        self.site(cluster).remove(id);
+        self.world.remove(cluster, &prove::Id::of(&object.value));
     }
 
     /// Pods of what was applied are ready, and those of before have ended.
     fn roll_out(&mut self, cluster: &str) {
-        self.site(cluster).roll_out();
-        let new = self.new.world.sites.get(cluster);
+        self.world.roll_out(cluster);
         for (id, ages) in self.pods.entry(cluster.to_owned()).or_default() {
-            let is_new = new.and_then(|it| it.get(id)) == self.world.sites[cluster].get(id);
-            if is_new {
+            let [new, now] = [&self.new.world, &self.world].map(|it| it.deployment(cluster, &id.1, &id.2));
+            if new.zip(now).is_some_and(|(new, now)| new.is_like(now)) {
                 *ages = Ages::from([Age::New]);
             }
         }
     }
 
-    fn site(&mut self, cluster: &str) -> &mut Site {
-        self.world.sites.get_mut(cluster).expect("clusters of both meshes are in the world")
-    }
-
-    fn look_into(&self, cut: &mut Option<&mut BTreeMap<Made, Break>>, cluster: &str, scope: Scope<'_>) {
+    fn look_into(&self, cut: &mut Option<&mut Cut<'a>>, cluster: &str, scope: Scope<'_>) {
         if let Some(cut) = cut {
             self.look(cut, cluster, scope);
         }
     }
 
     /// Follows the calls that pods make now and that what changes in a cluster may cut.
-    fn look(&self, cut: &mut BTreeMap<Made, Break>, cluster: &str, scope: Scope<'_>) {
+    fn look(&self, cut: &mut Cut<'a>, cluster: &str, scope: Scope<'_>) {
         let Some(nearby) = self.by_cluster.get(cluster) else { return };
         let indices = match scope {
             Scope::Of(file) => nearby.by_file.get(file),
@@ -351,15 +353,15 @@ impl<'a> Walk<'a> {
             Scope::All | Scope::Of(_) | Scope::Nobody => true,
         };
         let calls = indices.into_iter().flatten().map(|it| &self.calls[*it]);
-        for it in calls.filter(within) {
-            if let Err(at) = self.made(it) {
-                cut.entry((it.cluster.to_owned(), it.call.clone())).or_insert(at);
-            }
+        let calls: Vec<_> = calls.filter(within).collect();
+        let ends: Vec<_> = calls.par_iter().filter_map(|it| Some((it.call, *self.made(it).err()?))).collect();
+        for (call, at) in ends {
+            cut.entry(made(call)).or_insert((call, at));
         }
     }
 
     /// Follows a call, if it is made now.
-    fn made(&self, it: &Candidate<'_>) -> Result<(), Break> {
+    fn made(&self, it: &Candidate<'_>) -> Result<(), Box<Break>> {
         let told = &self.told[it.cluster];
         let is_made = match &it.pods {
             Pods::Stopped => false,
@@ -374,25 +376,24 @@ impl<'a> Walk<'a> {
                     Asked::UntilMoved => self.direct || told.contains(&Age::Old),
                     Asked::UntilItGoes => !self.direct && told.contains(&Age::Old),
                 });
-                let mut leads_here = false;
-                for (host, _) in asked {
-                    let led = self.world.sites[it.cluster].leads_in(host);
-                    if led.is_empty() {
-                        let why = format!("nothing leads `{host}` in");
-                        return Err(Break { cluster: it.cluster.to_owned(), why });
+                for (call, _) in asked {
+                    let led = self.world.led(call)?;
+                    if led.iter().any(|(host, port)| (host, *port) == (&call.host, call.port)) {
+                        self.follow(call, None)?;
                     }
-                    leads_here |= led.iter().any(|(callee, port)| {
-                        *callee == it.call.host && port.is_none_or(|port| port == u64::from(it.call.port))
-                    });
                 }
-                leads_here
+                false
             }
         };
-        if is_made { self.world.follow(it.cluster, it.call).map(|_| ()) } else { Ok(()) }
+        if is_made { self.follow(it.call, it.deployment) } else { Ok(()) }
+    }
+
+    fn follow(&self, call: &Call, deployment: Option<&Arc<prove::Object>>) -> Result<(), Box<Break>> {
+        self.world.follow_by(call, deployment).map(|_| ()).map_err(|it| Box::new(it.broken))
     }
 }
 
-/// The objects that a turn applies, in the order of the bundle.
-fn objects(turn: &Turn) -> Objects {
-    turn.change.new.iter().map(|(id, it)| (id.clone(), Arc::new(it.value.clone()))).collect()
+/// What tells an object of a bundle apart.
+fn key(id: &prove::Id) -> Id {
+    (id.kind.clone(), id.namespace.clone(), id.name.clone())
 }

@@ -192,7 +192,7 @@ fn interruption(it: &Interruption) -> serde_json::Value {
     json!({
         "step": it.step,
         "turn": it.turn,
-        "cluster": it.cluster,
+        "cluster": it.call.cluster,
         "caller": it.call.caller.key(),
         "ingress": it.call.caller.is_ingress(),
         "callee": it.call.callee,
@@ -205,8 +205,8 @@ fn interruption(it: &Interruption) -> serde_json::Value {
 
 impl std::fmt::Display for Interruption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { step, turn, cluster, call, at } = self;
-        write!(f, "In `{cluster}` {call}. It is cut in `{step}`, ")?;
+        let Self { step, turn, call, at } = self;
+        write!(f, "{call}. It is cut in `{step}`, ")?;
         match turn {
             Some(turn) => write!(f, "when it is the turn of `{turn}`: {at}."),
             None => write!(f, "when callers are told that no bundle tells: {at}."),

@@ -141,7 +141,7 @@ fn a_call_that_is_cut_is_told_and_is_no_success() {
     assert_eq!(plan.code, Some(1));
     assert!(
         plan.stdout.contains("No order was found that spares these calls:")
-            && plan.stdout.contains("`web` calls `cart`")
+            && plan.stdout.contains("`web` in `west` calls `cart`")
     );
     let json = folder.run(&with(&["--format", "json"]));
     assert_eq!(json.code, Some(1));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use meshlatch::diff::{self, Between, Broken, Side};
-use meshlatch::follow::World;
+use meshlatch::prove::{Caller, World};
 
 use crate::support;
 
@@ -69,13 +69,13 @@ fn told(broken: &[Broken]) -> Told {
 }
 
 fn found(world: &World) -> Told {
-    let key = |it: &meshlatch::follow::Caller| it.to_string().replace('`', "");
-    world
-        .broken()
-        .into_iter()
-        .map(|(cluster, call, end)| {
+    let key = |it: &Caller| it.to_string().replace('`', "");
+    let broken = world.breaks().broken.into_iter();
+    broken
+        .map(|(call, stopped)| {
             let address = format!("{}:{}", call.host, call.port);
-            (key(&call.caller), call.callee.clone(), address, end.to_string(), cluster.to_owned())
+            let why = stopped.broken.to_string();
+            (key(&call.caller), call.callee.clone(), address, why, call.cluster.clone())
         })
         .collect()
 }
@@ -98,8 +98,10 @@ fn nothing_else_breaks() {
         let report = diff::compare(side(&old), side(&new), &[]).expect("every bundle can be read");
         let paths = report.meaning.declared.and_then(|it| it.paths).expect("both have topologies and addresses");
         let Some(Between { steps }) = paths.between else { continue };
-        let world = |text: &str| World::of(&support::compile(text)).expect("no address is pending");
-        let (old, new) = (world(&old), world(&new));
+        let world = |text: &str| World::of_mesh(&support::compile(text)).expect("a bundle can be read");
+        let (mut old, mut new) = (world(&old), world(&new));
+        old.mean(&new);
+        new.mean(&old);
         let changed: BTreeSet<String> =
             report.clusters.iter().filter(|it| !it.objects.is_empty()).map(|it| it.name.clone()).collect();
         for cluster in &changed {

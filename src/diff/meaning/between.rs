@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::calls::{Called, called};
 use super::shared;
-use crate::follow::{Call, World};
+use crate::prove::{Call, World};
 
 /// What happens on the way from the old state to the new one, cluster by cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,13 +89,13 @@ impl<'a> Index<'a> {
             both.take(cluster, world);
         }
         for cluster in world.clusters() {
-            for (at, call) in world.calls(cluster).iter().enumerate() {
+            for (at, call) in world.calls_of(cluster).iter().enumerate() {
                 let key = (cluster.to_owned(), at);
-                if world.follow(cluster, call).is_err() {
+                if world.follow(call).is_err() {
                     index.broken.insert(key);
                     continue;
                 }
-                match both.follow(cluster, call) {
+                match both.follow(call) {
                     Ok(path) => {
                         for owner in path.ways.into_iter().filter_map(|it| it.cluster).filter(|it| it != cluster) {
                             index.answered.entry(owner).or_default().push(key.clone());
@@ -127,7 +127,7 @@ impl<'a> Moment<'a> {
     fn with(&mut self, cluster: &str) -> Vec<Broken> {
         self.now.take(cluster, self.to.world);
         self.taken.insert(cluster.to_owned());
-        let own = (0..self.now.calls(cluster).len()).map(|at| (cluster.to_owned(), at));
+        let own = (0..self.now.calls_of(cluster).len()).map(|at| (cluster.to_owned(), at));
         let of = |index: &Index<'_>| -> Vec<Key> {
             index.answered.get(cluster).into_iter().flatten().chain(&index.any).cloned().collect()
         };
@@ -141,8 +141,8 @@ impl<'a> Moment<'a> {
                 return None;
             }
             let (caller, at) = key;
-            let call: &Call = self.now.calls(&caller).get(at)?;
-            let end = self.now.follow(&caller, call).err()?;
+            let call: &Call = self.now.calls_of(&caller).get(at)?;
+            let end = self.now.follow(call).err()?.broken;
             Some(((called(call), format!("{}:{}", call.host, call.port), end.to_string()), caller))
         });
         shared(told, |it| format!("{it:?}"))

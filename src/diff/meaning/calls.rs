@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::shared;
-use crate::follow::{Call, Caller, World};
+use crate::prove::{Call, Caller, World};
 
 /// What became of a declared call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,13 +57,13 @@ pub(super) fn called(call: &Call) -> Called {
 /// What became of the calls of some clusters.
 pub(super) fn changes(old: &World, new: &World, is_meant: impl Fn(&str) -> bool) -> Vec<CallChange> {
     let mut all = Vec::new();
-    let gone = old.clusters().filter(|it| new.calls(it).is_empty());
+    let gone = old.clusters().filter(|it| new.calls_of(it).is_empty());
     for cluster in new.clusters().chain(gone).filter(|it| is_meant(it)) {
-        let (before, after) = (by_callee(old.calls(cluster)), by_callee(new.calls(cluster)));
+        let (before, after) = (by_callee(old.calls_of(cluster)), by_callee(new.calls_of(cluster)));
         let gone = before.keys().filter(|it| !after.contains_key(*it));
         for called in after.keys().chain(gone) {
             for (was, is) in pairs(before.get(called), after.get(called)) {
-                let (was, is) = (was.map(|it| route(old, cluster, it)), is.map(|it| route(new, cluster, it)));
+                let (was, is) = (was.map(|it| route(old, it)), is.map(|it| route(new, it)));
                 if was != is {
                     all.push(((called.clone(), was, is), cluster.to_owned()));
                 }
@@ -101,10 +101,10 @@ fn pairs<'a>(old: Option<&Vec<&'a Call>>, new: Option<&Vec<&'a Call>>) -> Vec<(O
     pairs
 }
 
-fn route(world: &World, cluster: &str, call: &Call) -> Route {
-    let (path, answered) = match world.follow(cluster, call) {
+fn route(world: &World, call: &Call) -> Route {
+    let (path, answered) = match world.follow(call) {
         Ok(path) => (path.to_string(), true),
-        Err(end) => (end.to_string(), false),
+        Err(stopped) => (stopped.broken.to_string(), false),
     };
     Route { address: format!("{}:{}", call.host, call.port), path, answered }
 }
