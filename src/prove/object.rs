@@ -111,6 +111,14 @@ impl Object {
         Self { id, value, file: "".into(), document: "".into(), line: 1, within: Vec::new() }
     }
 
+    /// The API server adds five characters to `generateName`; which ones, nobody knows before. A number is theirs here.
+    pub(super) fn generate_name(&mut self, number: usize) {
+        let prefix = word(&self.value, &["metadata", "generateName"]);
+        if self.id.name.is_empty() && !prefix.is_empty() {
+            self.id.name = format!("{prefix}{number:05}");
+        }
+    }
+
     /// Whether the topology tells of it, and no file.
     pub(super) fn is_told(&self) -> bool {
         self.file.is_empty()

@@ -118,7 +118,8 @@ pub(super) fn cluster(
     for (path, text) in &written.applied {
         let file = called(path, written.is_file);
         for document in documents(&file, text)? {
-            let object = Object::new(file.clone(), document, namespace);
+            let mut object = Object::new(file.clone(), document, namespace);
+            object.generate_name(objects.len());
             check(&object)?;
             let list = if is_installer(&object) { &mut installers } else { &mut objects };
             list.push(Arc::new(object));

@@ -73,6 +73,18 @@ fn a_place_in_a_list_is_that_of_its_element() {
 }
 
 #[test]
+fn names_may_be_left_to_the_api_server() {
+    let (mesh, tree) = case();
+    let whole = proved(&mesh, &tree);
+    let mut tree = built(&tree, |it| it.iter().map(meshlatch::yaml::to_string).collect::<Vec<_>>().join("---\n"));
+    let job = "---\napiVersion: batch/v1\nkind: Job\nmetadata: {generateName: once-, namespace: default}\n";
+    for cluster in ["east.yaml", "west.yaml"] {
+        tree.get_mut(cluster).expect("it is built").push_str(&job.repeat(2));
+    }
+    assert_eq!(proved(&mesh, &tree), whole);
+}
+
+#[test]
 fn objects_without_a_namespace_are_given_one() {
     let (mesh, mut tree) = case();
     for text in tree.values_mut() {

@@ -268,7 +268,13 @@ pub(super) const CLASSES: &[Class] = &[
         Harmless,
         "a gateway listens at the target port of its Service, and nobody calls the others",
     ),
-    class(SERVICE, "spec/selector", "drop", Harmless, "nobody calls it"),
+    class(
+        SERVICE,
+        "spec/selector",
+        "drop",
+        Harmless,
+        "nobody calls it, or whoever deploys its pods may write its endpoints",
+    ),
     class(SERVICE, "spec/selector/*", "", Harmless, "nobody calls it, or its other labels suffice"),
     // Accounts.
     class(ACCOUNT, "", "drop", Trusted, "a ServiceAccount that no file brings is there"),
