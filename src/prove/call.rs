@@ -152,10 +152,14 @@ impl Call {
         self.namespace == namespace
     }
 
+    /// What tells calls apart, of whichever mesh: the cluster of the caller, who calls whom, host and port.
+    pub(crate) fn key(&self) -> (String, Caller, String, String, u16) {
+        (self.cluster.clone(), self.caller.clone(), self.callee.clone(), self.host.clone(), self.port)
+    }
+
     /// Whether it is the call of the same caller to the same host and port.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let key = |it: &Self| (it.cluster.clone(), it.caller.clone(), it.callee.clone(), it.host.clone(), it.port);
-        key(self) == key(other)
+        self.key() == other.key()
     }
 
     /// From outside for one of the hosts alone.

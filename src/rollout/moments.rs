@@ -27,10 +27,6 @@ type Made = (String, Caller, String, String, u16);
 /// Where calls end.
 type Cut<'a> = BTreeMap<Made, (&'a Call, Break)>;
 
-fn made(call: &Call) -> Made {
-    (call.cluster.clone(), call.caller.clone(), call.callee.clone(), call.host.clone(), call.port)
-}
-
 /// Both meshes, and the world between them.
 pub(super) struct Walk<'a> {
     old: &'a State<'a>,
@@ -172,14 +168,14 @@ impl<'a> Walk<'a> {
     /// Whether somebody must be told between two steps, whom no bundle tells.
     pub(super) fn tells(&self) -> bool {
         let before = || self.calls.iter().filter(|it| it.age == Age::Old);
-        let before_made: BTreeSet<_> = before().map(|it| made(it.call)).collect();
+        let before_made: BTreeSet<_> = before().map(|it| it.call.key()).collect();
         let callers: BTreeSet<_> = before().map(|it| (it.cluster, &it.call.caller)).collect();
         self.calls.iter().any(|it| match &it.pods {
             Pods::Of(_) | Pods::Stopped => false,
             // A caller that comes knows what to call.
             Pods::Told => {
                 let was_there = callers.contains(&(it.cluster, &it.call.caller));
-                it.age == Age::New && was_there && !before_made.contains(&made(it.call))
+                it.age == Age::New && was_there && !before_made.contains(&it.call.key())
             }
             Pods::Outside(hosts) => hosts.iter().any(|it| matches!(it.1, Asked::UntilMoved | Asked::Later)),
         })
@@ -356,7 +352,7 @@ impl<'a> Walk<'a> {
         let calls: Vec<_> = calls.filter(within).collect();
         let ends: Vec<_> = calls.par_iter().filter_map(|it| Some((it.call, *self.made(it).err()?))).collect();
         for (call, at) in ends {
-            cut.entry(made(call)).or_insert((call, at));
+            cut.entry(call.key()).or_insert((call, at));
         }
     }
 
