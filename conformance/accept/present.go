@@ -104,8 +104,8 @@ func (s *server) delete(ctx context.Context, it key) error {
 	return err
 }
 
-// endNamespace ends a namespace in which there is nothing of a bundle. Its controller would do that, too, five seconds
-// after it was asked to, and there are hundreds.
+// endNamespace ends a namespace in which there is nothing of a bundle, in the place of its controller, which would wait
+// for five seconds, and there are hundreds.
 func (s *server) endNamespace(ctx context.Context, name string) error {
 	api := s.Client.CoreV1()
 	if err := api.Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {

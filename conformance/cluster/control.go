@@ -40,6 +40,8 @@ type Spec struct {
 	Upstream netip.Addr
 	// NoNode leaves the cluster without a node, kubelet and kube-proxy: pods are made, and wait.
 	NoNode bool
+	// Without names controllers that do not run: whoever started the cluster does their work.
+	Without []string
 }
 
 // Cluster is a running cluster.
@@ -176,9 +178,13 @@ func (c *Cluster) serve() error {
 // control starts those who work for the API server; they give up if it is not ready.
 func (c *Cluster) control() error {
 	// Nobody but us says how the node is: without its controller nothing is evicted while we are busy.
+	controllers := []string{"*", "-node-lifecycle-controller", "-node-ipam-controller"}
+	for _, it := range c.Without {
+		controllers = append(controllers, "-"+it)
+	}
 	if err := c.start("kube-controller-manager", "--kubeconfig="+c.Kubeconfig, "--service-account-private-key-file="+c.in("sa.key"),
 		"--root-ca-file="+c.in("ca.crt"), "--leader-elect=false", fmt.Sprintf("--secure-port=%d", c.place.controller),
-		"--service-cluster-ip-range="+join(c.Services), "--controllers=*,-node-lifecycle-controller,-node-ipam-controller",
+		"--service-cluster-ip-range="+join(c.Services), "--controllers="+strings.Join(controllers, ","),
 		"--kube-api-qps=200", "--kube-api-burst=400"); err != nil {
 		return err
 	}
