@@ -141,6 +141,7 @@ fn led(
                     _ => continue,
                 }
             };
+            led.iter().flat_map(|it| &it.answers).for_each(|it| trail.trusts(it));
             if !led.iter().any(|it| it.is_whole) {
                 trail.trusts(first.trust(kind));
             }

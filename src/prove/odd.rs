@@ -74,7 +74,7 @@ const KINDS: [&str; 10] = [
 const FIELDS: [(&str, &[&str], &[&str]); 7] = [
     ("DestinationRule", &["spec"], &["workloadSelector"]),
     ("DestinationRule", &["spec", "trafficPolicy"], &["tunnel", "proxyProtocol"]),
-    ("VirtualService", &["spec", "http"], &["redirect", "directResponse", "delegate", "fault", "rewrite"]),
+    ("VirtualService", &["spec", "http"], &["delegate", "fault", "rewrite"]),
     ("Sidecar", &["spec"], &["ingress", "outboundTrafficPolicy"]),
     ("Sidecar", &["spec", "egress"], &["port", "bind", "captureMode"]),
     ("Gateway", &["spec", "servers"], &["bind"]),

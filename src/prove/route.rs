@@ -111,6 +111,7 @@ impl<'a> Request<'a> {
                 let text: Vec<_> = it.targets.iter().map(Target::to_string).collect();
                 let text = format!("{} leads to {}", it.place.object(), text.join(", "));
                 trail.holds(HopKind::Route, &viewer.cluster.name, "", text, Some(it.place.clone()));
+                it.answers.iter().for_each(|it| trail.trusts(it));
             }
             let is_whole = led.iter().all(|it| it.is_whole);
             if kind != "tcp" {
@@ -162,6 +163,8 @@ pub(super) struct Led {
     pub(super) targets: Vec<Target>,
     /// Whether there is a route for every request.
     pub(super) is_whole: bool,
+    /// What is taken on trust where some requests are answered and not led on.
+    pub(super) answers: Vec<String>,
     pub(super) place: Place,
 }
 
@@ -177,38 +180,79 @@ impl Asker<'_> {
     /// Where the routes of an object lead, if any is for what is asked.
     pub(super) fn led(&self, object: &Arc<Object>, kind: &str) -> Result<Option<Led>, Box<Break>> {
         self.is_weighed(object)?;
-        let mut led = Led { targets: Vec::new(), is_whole: false, place: Place::new(object, &["spec", kind]) };
+        let place = Place::new(object, &["spec", kind]);
+        let mut led = Led { targets: Vec::new(), is_whole: false, answers: Vec::new(), place };
         let mut count = 0;
-        for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
-            let fit = self.fit(kind, route, &object.id.namespace);
-            if fit == Fit::No {
-                continue;
-            }
-            let place = Place::new(object, &["spec", kind, &index.to_string()]);
-            let targets = self.destinations(kind, route, &place, &object.id.namespace);
-            if targets.is_empty() {
-                return Err(Break::new(
-                    HopKind::Route,
-                    &self.viewer.cluster.name,
-                    format!("the route of {object} leads nowhere"),
-                )
-                .at(place)
-                .effect("503, or 404 NR: no cluster")
-                .mend("give it a destination"));
-            }
-            led.targets.extend(targets);
-            count += 1;
+        for (fit, route, place) in self.fitting(object, kind)? {
             led.is_whole = fit == Fit::All;
+            let namespace = &place.object().id.namespace;
+            let targets = self.destinations(kind, route, &place, namespace);
+            let answer = answer(route).filter(|_| targets.is_empty());
+            if let Some(answer) = answer.as_ref().filter(|_| !led.is_whole || !led.targets.is_empty()) {
+                led.answers.push(format!("that the request is none of those that {} {answer}", place.object()));
+            } else if targets.is_empty() {
+                return Err(self.leads_nowhere(place, answer));
+            }
+            count += 1;
+            led.targets.extend(targets);
             if led.is_whole {
                 led.place = place;
                 break;
             }
+        }
+        if count > 0 && led.targets.is_empty() {
+            return Err(self.leads_nowhere(led.place, None));
         }
         // A share is one of the requests that a match takes, and nobody knows how many those are.
         if count > 1 || !led.is_whole {
             led.targets.iter_mut().for_each(|it| it.share = None);
         }
         Ok((count > 0).then_some(led))
+    }
+
+    /// The routes of an object that take requests, each with how many and where it stands. In the place of one that
+    /// names a delegate come those of the delegate; it is passed over if there is none.
+    fn fitting<'b>(&'b self, object: &'b Arc<Object>, kind: &str) -> Result<Vec<(Fit, &'b Value, Place)>, Box<Break>> {
+        let mut all = Vec::new();
+        for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
+            let fit = self.fit(kind, route, &object.id.namespace);
+            let place = Place::new(object, &["spec", kind, &index.to_string()]);
+            let Some(delegate) = at(route, &["delegate"]) else {
+                all.push((fit, route, place));
+                continue;
+            };
+            let cluster = self.viewer.cluster;
+            // Before 1.8, a switch of istiod that is off lets it read such an object as none.
+            if cluster.istio.minor < 8 {
+                return Ok(Vec::new());
+            }
+            let namespace = Some(word(delegate, &["namespace"])).filter(|it| !it.is_empty());
+            let namespace = namespace.unwrap_or(&object.id.namespace);
+            let delegate = cluster.get("VirtualService", namespace, word(delegate, &["name"]));
+            let is_told = |it: &&Arc<Object>| not_exported(cluster, it, &object.id.namespace).is_none();
+            for delegate in delegate.into_iter().filter(is_told) {
+                self.is_weighed(delegate)?;
+                for (index, route) in list(&delegate.value, &["spec", kind]).iter().enumerate() {
+                    let place = Place::new(delegate, &["spec", kind, &index.to_string()]);
+                    all.push((fit.min(self.fit(kind, route, namespace)), route, place));
+                }
+            }
+        }
+        all.retain(|it| it.0 != Fit::No);
+        Ok(all)
+    }
+
+    /// Breaks at a route by which nobody is called, for it gives an answer itself, or is none.
+    fn leads_nowhere(&self, place: Place, answer: Option<String>) -> Box<Break> {
+        let object = place.object();
+        let why = match &answer {
+            Some(answer) => format!("{object} {answer}"),
+            None => format!("the route of {object} leads nowhere"),
+        };
+        Break::new(HopKind::Route, &self.viewer.cluster.name, why)
+            .at(place)
+            .effect(answer.map_or("503, or 404 NR: no cluster", |_| "the caller gets that answer from its own proxy"))
+            .mend("give it a destination")
     }
 
     /// Breaks if the API server refuses the weights of an object.
@@ -275,6 +319,14 @@ impl Asker<'_> {
             _ => self.port,
         }
     }
+}
+
+/// What a route does with its requests if it does not lead them on.
+fn answer(route: &Value) -> Option<String> {
+    let redirect = at(route, &["redirect"]).map(|it| number(it, &["redirectCode"]).unwrap_or(301));
+    let direct = at(route, &["directResponse"]).map(|it| number(it, &["status"]).unwrap_or(200));
+    let redirect = redirect.map(|it| format!("redirects, with {it}"));
+    redirect.or_else(|| direct.map(|it| format!("answers itself, with {it}")))
 }
 
 impl Target {

@@ -341,3 +341,86 @@ fn an_ingress_whose_gateway_may_be_left_out_is_told() {
     assert_eq!(ends("port: {number: 80, name: x, protocol: HTTP}, hosts: [door.example.com]"), "proved");
     assert_eq!(ends("port: {number: 443, name: x, protocol: TCP}, hosts: ['*']"), "proved");
 }
+
+/// What a proxy answers itself reaches nobody; what it does so for a part of the requests is told.
+#[test]
+fn a_route_that_answers_itself_leads_nowhere() {
+    let own = "route: [{destination: {host: shop, port: {number: 8080}}}]";
+    let part = "match: [{uri: {prefix: /old}}]";
+    for (answer, said) in [
+        ("redirect: {uri: /new}", "redirects, with 301"),
+        ("redirect: {uri: /new, redirectCode: 308}", "redirects, with 308"),
+        ("directResponse: {status: 503}", "answers itself, with 503"),
+    ] {
+        let wrong = format!("route: VirtualService default/shop {said}");
+        assert_eq!(end(MESH, &[shop(&format!("http: [{{{answer}}}, {{{own}}}]"))], "shop"), wrong);
+        let trust = format!("that the request is none of those that VirtualService default/shop {said}");
+        for rest in ["", "match: [{uri: {prefix: /}}], "] {
+            let spec = format!("http: [{{{part}, {answer}}}, {{{rest}{own}}}]");
+            assert_eq!(trusts(MESH, &[shop(&spec)], "shop"), trust, "{rest}");
+        }
+        // The rest of the requests is for nobody else.
+        let spec = format!("http: [{{{part}, {own}}}, {{{answer}}}]");
+        assert_eq!(trusts(MESH, &[shop(&spec)], "shop"), trust);
+        let nowhere = "route: the route of VirtualService default/shop leads nowhere";
+        assert_eq!(end(MESH, &[shop(&format!("http: [{{{part}, {answer}}}]"))], "shop"), nowhere);
+        // It is for others.
+        let spec = format!("http: [{{match: [{{sourceLabels: {{app: other}}}}], {answer}}}, {{{own}}}]");
+        assert_eq!(trusts(MESH, &[shop(&spec)], "shop"), "");
+    }
+    let spec = format!("http: [{{match: [{{sourceLabels: {{app: web}}}}], redirect: {{uri: /}}}}, {{{own}}}]");
+    assert_eq!(end(MESH, &[shop(&spec)], "shop"), "route: VirtualService default/shop redirects, with 301");
+    assert_eq!(
+        end(MESH, &[shop("http: [{}]")], "shop"),
+        "route: the route of VirtualService default/shop leads nowhere"
+    );
+}
+
+#[test]
+fn a_redirect_of_an_ingress_for_a_part_of_the_requests_is_told() {
+    let mut tree = tree(MESH, &[]);
+    let routes = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+    let all = "  http:\n";
+    assert!(routes.contains(all), "{routes}");
+    *routes = routes.replace(all, "  http:\n  - {match: [{uri: {exact: /old}}], redirect: {uri: /new}}\n");
+    let path = followed(MESH, &tree, "web").unwrap_or_else(|it| panic!("{:?}", it.broken));
+    let expected = ["that the request is none of those that VirtualService default/door redirects, with 301"];
+    assert_eq!(path.trusts, expected);
+}
+
+/// Routes of a delegate stand in the place of the route that names it, with both matches, from 1.8 on.
+#[test]
+fn the_routes_of_a_delegate_are_followed() {
+    let own = "route: [{destination: {host: shop.default.svc.cluster.local, port: {number: 8080}}}]";
+    let delegate = |namespace: &str, spec: &str| {
+        route("part", "x", spec)
+            .replace("hosts: [x], ", "")
+            .replace("namespace: default", &format!("namespace: {namespace}"))
+    };
+    let root = |more: &str| shop(&format!("http: [{{{more}delegate: {{name: part, namespace: other}}}}]"));
+    let good = format!("http: [{{{own}}}]");
+    let bad = "http: [{route: [{destination: {host: nobody}}]}]";
+    assert_eq!(end(MESH, &[root(""), delegate("other", &good)], "shop"), "proved");
+    // Names without dots are those of the delegate's namespace.
+    let wrong = "route: a route leads to `nobody.other.svc.cluster.local`, which nothing in `one` knows";
+    assert_eq!(end(MESH, &[root(""), delegate("other", bad)], "shop"), wrong);
+    let near = shop("http: [{delegate: {name: part}}]");
+    assert_eq!(end(MESH, &[near, delegate("default", bad)], "shop"), wrong.replace("other", "default"));
+    // Nobody is there, or is told: the route is none.
+    assert_eq!(end(MESH, &[root("")], "shop"), "proved");
+    let hidden = delegate("other", &format!("exportTo: [.], {bad}"));
+    assert_eq!(end(MESH, &[root(""), hidden], "shop"), "proved");
+    // Both matches have to fit.
+    let trust =
+        "that a match of VirtualService default/shop fits, for what fits none is answered with 404 NR: no route";
+    let part = "match: [{uri: {prefix: /a}}], ";
+    assert_eq!(trusts(MESH, &[root(part), delegate("other", &good)], "shop"), trust);
+    assert_eq!(trusts(MESH, &[root(""), delegate("other", &format!("http: [{{{part}{own}}}]"))], "shop"), trust);
+    let others = "match: [{sourceLabels: {app: other}}], ";
+    assert_eq!(end(MESH, &[root(others), delegate("other", bad)], "shop"), "proved");
+    let spec = bad.replace("[{route", &format!("[{{{others}route"));
+    assert_eq!(end(MESH, &[root(""), delegate("other", &spec)], "shop"), "proved");
+    // Before, an object with a delegate is none.
+    let old = MESH.replace("1.31.0", "1.7.8").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
+    assert_eq!(end(&old, &[root(""), delegate("other", bad)], "shop"), "proved");
+}

@@ -272,7 +272,7 @@ pub(super) const CLASSES: &[Class] = &[
         SERVICE,
         "spec/selector",
         "drop",
-        Harmless,
+        Trusted,
         "nobody calls it, or whoever deploys its pods may write its endpoints",
     ),
     class(SERVICE, "spec/selector/*", "", Harmless, "nobody calls it, or its other labels suffice"),
