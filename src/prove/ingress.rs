@@ -43,15 +43,17 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
         Viewer { cluster, namespace: pods.namespace.clone(), labels: Some(pods.labels.clone()), is_gateway: true };
     let mut targets: Vec<Target> = Vec::new();
     for host in &door.hosts {
-        let gateway = listening(&viewer, pods, [Some(door.port), target], host)?;
-        trail.holds(
-            HopKind::Chain,
-            &cluster.name,
-            host.as_str(),
-            format!("{} takes calls of `{host}`", gateway.object()),
-            Some(gateway.below(&["hosts"])),
-        );
-        let (found, place) = led(&viewer, &gateway, call, host, trail)?;
+        let servers = listening(&viewer, pods, [Some(door.port), target], host)?;
+        for server in &servers {
+            trail.holds(
+                HopKind::Chain,
+                &cluster.name,
+                host.as_str(),
+                format!("{} takes calls of `{host}`", server.object()),
+                Some(server.below(&["hosts"])),
+            );
+        }
+        let (found, place) = led(&viewer, &servers, call, host, trail)?;
         let text: Vec<_> = found.iter().map(Target::to_string).collect();
         trail.holds(
             HopKind::Route,
@@ -69,26 +71,30 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
     Ok(targets)
 }
 
-/// The server of a Gateway that takes calls of a host at a port: of several one that has routes.
+/// The servers of Gateways that take calls of a host at a port: of several one that has routes, and those of HTTP that
+/// are merged with it.
 fn listening(
     viewer: &Viewer<'_>,
     pods: &GatewayPods,
     ports: [Option<u16>; 2],
     host: &str,
-) -> Result<Place, Box<Break>> {
+) -> Result<Vec<Place>, Box<Break>> {
     let all = servers::all(viewer.cluster);
     let all: Vec<&Server> = all.iter().filter(|it| !is_of_kubernetes(it.place.shared())).collect();
     let here = |it: &&Server| it.is_of(pods) && it.is_at(ports);
     let (taking, others): (Vec<&Server>, Vec<&Server>) =
         all.iter().copied().filter(here).partition(|it| it.takes(host));
     let (routed, rest): (Vec<&Server>, Vec<&Server>) =
-        taking.iter().partition(|it| !behind(viewer, &it.place, host).0.is_empty());
+        taking.iter().partition(|it| !behind(viewer, std::slice::from_ref(&it.place), host).0.is_empty());
     let wanted = if routed.is_empty() { &taking } else { &routed };
     let rivals = if routed.is_empty() { others } else { [rest, others].concat() };
     let port = ports[0].unwrap_or_default();
     let broken = |why: String| Break::new(HopKind::Gateway, &viewer.cluster.name, why);
     match servers::kept(wanted, &rivals) {
-        Some(Ok(server)) => return Ok(server.place.clone()),
+        Some(Ok(server)) => {
+            let merged = wanted.iter().filter(|it| !std::ptr::eq(**it, server) && it.is_merged_with(server));
+            return Ok([server].iter().chain(merged).map(|it| it.place.clone()).collect());
+        }
         Some(Err((server, other))) => {
             let why = format!(
                 "{} and {} open port {port} in ways that exclude each other, and only the older is taken",
@@ -114,30 +120,36 @@ fn listening(
         .mend("let a Gateway with these labels, this port and this host select the pods"))
 }
 
-/// Where the routes behind a server of a Gateway lead, and what says so.
+/// Where the routes behind servers of Gateways lead, and what says so.
 fn led(
     viewer: &Viewer<'_>,
-    server: &Place,
+    servers: &[Place],
     call: &Call,
     host: &str,
     trail: &mut Trail,
 ) -> Result<(Vec<Target>, Place), Box<Break>> {
-    let gateway = server.shared();
-    let (routes, mut near) = behind(viewer, server, host);
-    let port = server.value().and_then(|it| number(it, &["port", "number"])).unwrap_or(call.port);
-    let name = format!("{}/{}", gateway.id.namespace, gateway.id.name);
+    let (routes, mut near) = behind(viewer, servers, host);
     let declared = call.door.as_ref().map_or(&[][..], |it| it.paths.as_slice());
     let paths = if declared.is_empty() { vec!["/"] } else { declared.iter().map(String::as_str).collect() };
+    let server = &servers[0];
     let mut targets = Vec::new();
     for kind in served(server) {
         for path in &paths {
-            let asker = Asker { viewer, gateway: name.clone(), port, host, path };
             // Routes of several objects are merged, those for all paths last; no file says which is older.
-            let led: Result<Vec<Option<Led>>, _> = routes.iter().map(|it| asker.led(it, kind)).collect();
+            let led: Result<Vec<Option<Led>>, _> = routes
+                .iter()
+                .map(|(server, routes)| {
+                    let gateway = server.shared();
+                    let port = server.value().and_then(|it| number(it, &["port", "number"])).unwrap_or(call.port);
+                    let gateway = format!("{}/{}", gateway.id.namespace, gateway.id.name);
+                    Asker { viewer, gateway, port, host, path }.led(routes, kind)
+                })
+                .collect();
             let mut led: Vec<Led> = led?.into_iter().flatten().collect();
             let Some(first) = led.first() else {
-                match routes.iter().find(|it| *kind == "http" && !list(&it.value, &["spec", "http"]).is_empty()) {
-                    Some(object) if !declared.is_empty() => return Err(untaken(viewer, object, path)),
+                let is_http = |it: &Object| *kind == "http" && !list(&it.value, &["spec", "http"]).is_empty();
+                match routes.iter().find(|it| is_http(it.1)) {
+                    Some((_, object)) if !declared.is_empty() => return Err(untaken(viewer, object, path)),
                     _ => continue,
                 }
             };
@@ -151,12 +163,13 @@ fn led(
             targets.extend(led.into_iter().flat_map(|it| it.targets));
         }
     }
-    if let Some(object) = routes.first() {
+    if let Some((_, object)) = routes.first() {
         if !targets.is_empty() {
             return Ok((targets, Place::new(object, &["spec"])));
         }
         near = Some(Place::new(object, &["spec"]));
     }
+    let gateway = server.shared();
     Err(Break::new(
         HopKind::Route,
         &viewer.cluster.name,
@@ -167,31 +180,37 @@ fn led(
     .mend("add a VirtualService with this gateway and this host"))
 }
 
-/// The routes behind a server that are for a host by its most precise name; else what comes near.
-fn behind<'a>(viewer: &Viewer<'a>, server: &Place, host: &str) -> (Vec<&'a Arc<Object>>, Option<Place>) {
+/// Routes, and the server behind which they stand.
+type Behind<'a, 's> = (&'s Place, &'a Arc<Object>);
+
+/// The routes behind servers that are for a host by its most precise name; else what comes near.
+fn behind<'a, 's>(viewer: &Viewer<'a>, servers: &'s [Place], host: &str) -> (Vec<Behind<'a, 's>>, Option<Place>) {
     let cluster = viewer.cluster;
-    let gateway = server.shared();
     let takes = |it: &str| covers(it, host) || covers(host, it);
-    let at_server = server.value().into_iter().flat_map(|it| words(it, &["hosts"]));
-    let at_server = at_server.map(|it| it.rsplit('/').next().unwrap_or(it)).filter(|it| takes(it)).map(str::len).max();
     let mut near = None;
-    let mut found: Vec<(usize, &Arc<Object>)> = Vec::new();
-    for object in cluster.of_kind_anywhere("VirtualService") {
-        let is_behind = words(&object.value, &["spec", "gateways"]).any(|it| match it.split_once('/') {
-            Some((namespace, name)) => namespace == gateway.id.namespace && name == gateway.id.name,
-            None => it == gateway.id.name && object.id.namespace == gateway.id.namespace,
-        });
-        if !is_behind {
-            continue;
-        }
-        let hosts = words(&object.value, &["spec", "hosts"]).filter(|it| takes(it));
-        let Some(precise) = hosts.map(str::len).max() else {
-            near = near.or(Some(Place::new(object, &["spec", "hosts"])));
-            continue;
-        };
-        match not_exported(cluster, object, &viewer.namespace) {
-            Some(place) => near = near.or(Some(place)),
-            None => found.push((precise.max(at_server.unwrap_or(0)), object)),
+    let mut found: Vec<(usize, Behind<'a, 's>)> = Vec::new();
+    for server in servers {
+        let gateway = server.shared();
+        let hosts = server.value().into_iter().flat_map(|it| words(it, &["hosts"]));
+        let hosts = hosts.map(|it| it.rsplit('/').next().unwrap_or(it));
+        let at_server = hosts.filter(|it| takes(it)).map(str::len).max().unwrap_or(0);
+        for object in cluster.of_kind_anywhere("VirtualService") {
+            let is_behind = words(&object.value, &["spec", "gateways"]).any(|it| match it.split_once('/') {
+                Some((namespace, name)) => namespace == gateway.id.namespace && name == gateway.id.name,
+                None => it == gateway.id.name && object.id.namespace == gateway.id.namespace,
+            });
+            if !is_behind {
+                continue;
+            }
+            let hosts = words(&object.value, &["spec", "hosts"]).filter(|it| takes(it));
+            let Some(precise) = hosts.map(str::len).max() else {
+                near = near.or(Some(Place::new(object, &["spec", "hosts"])));
+                continue;
+            };
+            match not_exported(cluster, object, &viewer.namespace) {
+                Some(place) => near = near.or(Some(place)),
+                None => found.push((precise.max(at_server), (server, object))),
+            }
         }
     }
     let most = found.iter().map(|it| it.0).max();

@@ -67,7 +67,8 @@ impl Asker<'_> {
 
     fn of_source(&self, it: &Value) -> Fit {
         let namespace = word(it, &["sourceNamespace"]);
-        if !namespace.is_empty() && namespace != self.viewer.namespace {
+        // Before 1.6 there is no such field.
+        if self.viewer.cluster.istio.minor >= 6 && !namespace.is_empty() && namespace != self.viewer.namespace {
             return Fit::No;
         }
         let labels = self.viewer.labels.as_ref();

@@ -121,6 +121,12 @@ impl Server {
         }
     }
 
+    /// Whether istiod makes one server of both, in which the routes of both are.
+    pub(super) fn is_merged_with(&self, other: &Self) -> bool {
+        let is_plain_http = |it: &Self| it.index.is_some() && it.is_http() && !it.has_tls();
+        self.port == other.port && is_plain_http(self) && is_plain_http(other)
+    }
+
     fn said(&self, path: &[&str]) -> &str {
         self.place.value().map_or("", |it| word(it, path))
     }

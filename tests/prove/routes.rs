@@ -145,6 +145,12 @@ fn a_match_that_cannot_fit_is_no_route() {
         end(MESH, &more, "shop") != "proved"
     };
     let http = |matched: &str| format!("http: [{{match: [{{{matched}}}], {nobody}}}]");
+    // Before 1.6 no match asks for the namespace.
+    let old = MESH.replace("1.31.0", "1.5.10").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
+    for (topology, is_asked) in [(&old, false), (&old.replace("1.5.10", "1.6.14"), true)] {
+        let to = "tcp: [{match: [{sourceNamespace: other}], route: [{destination: {host: nobody}}]}]";
+        assert_eq!(end(topology, &[cart(to)], "cart") == "proved", is_asked);
+    }
     let pods = tree(MESH, &[])["one/40-apps/web.default.yaml"].contains("app: web");
     assert!(pods, "the labels of the caller are written");
     for (matched, expected) in [
@@ -340,6 +346,34 @@ fn an_ingress_whose_gateway_may_be_left_out_is_told() {
     // Servers of HTTP are merged; of several that take a host, one has the routes.
     assert_eq!(ends("port: {number: 80, name: x, protocol: HTTP}, hosts: [door.example.com]"), "proved");
     assert_eq!(ends("port: {number: 443, name: x, protocol: TCP}, hosts: ['*']"), "proved");
+}
+
+/// Gateways of HTTP are merged: a path may be led on behind either.
+#[test]
+fn paths_behind_several_gateways_of_a_host_are_followed() {
+    let topology = MESH.replace("hosts: door.example.com,", "hosts: door.example.com, paths: [/shop, /web],");
+    let ends = |own: &str, other: &str, server: &str, to: &str| {
+        let leads = |path: &str, to: &str| {
+            let to = format!("route: [{{destination: {{host: {to}, port: {{number: 8000}}}}}}]");
+            format!("http: [{{match: [{{uri: {{prefix: {path}}}}}], {to}}}]")
+        };
+        let gateway = format!(
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: other, namespace: default}}\n\
+             spec: {{selector: {{istio: ingressgateway}}, servers: [{{{server}, hosts: [door.example.com]}}]}}\n"
+        );
+        let routes = route("other", "door.example.com", &format!("gateways: [other], {}", leads(other, to)));
+        let mut tree = tree(&topology, &[gateway, routes]);
+        let text = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+        let start = text.find("  http:\n").expect("it has routes");
+        *text = format!("{}  {}\n", &text[..start], leads(own, "web"));
+        followed(&topology, &tree, "web").map_or_else(|it| it.broken.why, |_| "proved".to_owned())
+    };
+    let http = "port: {number: 80, name: x, protocol: HTTP}";
+    assert_eq!(ends("/shop", "/web", http, "web"), "proved");
+    assert!(ends("/shop", "/web", http, "nobody").contains("nobody"));
+    assert!(ends("/shop", "/other", http, "web").contains("takes the path `/web`"));
+    let elsewhere = http.replace("80", "8080");
+    assert!(ends("/shop", "/web", &elsewhere, "web").contains("takes the path `/web`"));
 }
 
 /// What a proxy answers itself reaches nobody; what it does so for a part of the requests is told.
