@@ -28,7 +28,7 @@ pub(crate) struct Cluster {
     pub(super) install: Install,
     objects: BTreeMap<Id, Arc<Object>>,
     /// Objects by their kind and a host that they are about.
-    hosts: BTreeMap<(&'static str, String), BTreeSet<Id>>,
+    hosts: BTreeMap<&'static str, BTreeMap<String, BTreeMap<Id, Arc<Object>>>>,
     /// Pods and endpoints by their namespace and a label.
     labelled: BTreeMap<(String, String, String), BTreeSet<Id>>,
     /// Objects `ServiceEntry` and `Service` by an address.
@@ -61,7 +61,7 @@ impl Cluster {
         self.forget(&object.id);
         let id = &object.id;
         for (kind, host) in about(&object) {
-            self.hosts.entry((kind, host)).or_default().insert(id.clone());
+            self.hosts.entry(kind).or_default().entry(host).or_default().insert(id.clone(), object.clone());
         }
         for (key, text) in labels(&object) {
             self.labelled.entry((id.namespace.clone(), key, text)).or_default().insert(id.clone());
@@ -86,7 +86,9 @@ impl Cluster {
         let Some(old) = self.objects.get(id).cloned() else { return };
         self.gateways.remove(id);
         for (kind, host) in about(&old) {
-            drop_from(&mut self.hosts, &(kind, host), id);
+            if let Some(objects) = self.hosts.get_mut(kind).and_then(|it| it.get_mut(&host)) {
+                objects.remove(id);
+            }
         }
         for (key, text) in labels(&old) {
             drop_from(&mut self.labelled, &(id.namespace.clone(), key, text), id);
@@ -118,7 +120,7 @@ impl Cluster {
 
     /// Every host that something is about.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.hosts.keys().map(|it| it.1.as_str())
+        self.hosts.values().flat_map(BTreeMap::keys).map(String::as_str)
     }
 
     /// What brings gateways.
@@ -161,15 +163,15 @@ impl Cluster {
 
     /// Objects of a kind that are about a host, the most precise first: by name, then by ever wider wildcards.
     pub(super) fn about(&self, kind: &'static str, host: &str) -> Vec<&Arc<Object>> {
-        let mut names = vec![host.to_owned()];
-        let mut rest = host;
-        while let Some((_, after)) = rest.split_once('.') {
-            names.push(format!("*.{after}"));
-            rest = after;
+        let Some(hosts) = self.hosts.get(kind) else { return Vec::new() };
+        let mut objects: Vec<_> = hosts.get(host).into_iter().flat_map(BTreeMap::values).collect();
+        // Most kinds have no wildcards at all.
+        if hosts.range("*".to_owned()..).next().is_some_and(|it| it.0.starts_with('*')) {
+            let dots = host.match_indices('.').map(|it| &host[it.0..]);
+            let wildcards = dots.chain([""]).filter_map(|rest| hosts.get(&format!("*{rest}")));
+            objects.extend(wildcards.flat_map(BTreeMap::values));
         }
-        names.push("*".to_owned());
-        let ids = names.into_iter().filter_map(|name| self.hosts.get(&(kind, name))).flatten();
-        ids.filter_map(|id| self.objects.get(id)).collect()
+        objects
     }
 
     /// The objects of a kind that have an address.
