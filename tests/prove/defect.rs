@@ -115,6 +115,9 @@ impl Operation {
             (Value::Sequence(list), "replace") => {
                 list[end.parse::<usize>().expect("an index is a number")] = self.value.clone().expect("a value");
             }
+            (Value::Sequence(list), "add") => {
+                list.insert(end.parse().expect("an index is a number"), self.value.clone().expect("a value"));
+            }
             (Value::Mapping(map), "remove") => {
                 map.remove(end.as_str()).expect("the field is there");
             }
