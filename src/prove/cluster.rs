@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_yaml::Value;
 
 use super::gateways::{is_gateway, is_of_kubernetes};
 use super::install::Install;
+use super::matches::gateway;
 use super::object::{Id, Object};
 use super::pod::WORKLOADS;
 use super::read::SCRIPT;
+use super::servers::{self, Server};
 use super::service::whole;
 use super::value::{at, fits, list, pairs, word, words};
 use crate::target::Release;
@@ -29,6 +31,10 @@ pub(crate) struct Cluster {
     objects: BTreeMap<Id, Arc<Object>>,
     /// Objects by their kind and a host that they are about.
     hosts: BTreeMap<&'static str, BTreeMap<String, BTreeMap<Id, Arc<Object>>>>,
+    /// Routes by the gateway behind which they stand, as `namespace/name`.
+    behind: BTreeMap<String, BTreeMap<Id, Arc<Object>>>,
+    /// What Gateways open, once somebody has asked.
+    servers: OnceLock<Vec<Server>>,
     /// Pods and endpoints by their namespace and a label.
     labelled: BTreeMap<(String, String, String), BTreeSet<Id>>,
     /// Objects `ServiceEntry` and `Service` by an address.
@@ -49,6 +55,8 @@ impl Cluster {
             install,
             objects: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            servers: OnceLock::new(),
             labelled: BTreeMap::new(),
             addresses: BTreeMap::new(),
             gateways: BTreeSet::new(),
@@ -62,6 +70,12 @@ impl Cluster {
         let id = &object.id;
         for (kind, host) in about(&object) {
             self.hosts.entry(kind).or_default().entry(host).or_default().insert(id.clone(), object.clone());
+        }
+        for gateway in gateways(&object) {
+            self.behind.entry(gateway).or_default().insert(id.clone(), object.clone());
+        }
+        if id.kind == "Gateway" {
+            self.servers.take();
         }
         for (key, text) in labels(&object) {
             self.labelled.entry((id.namespace.clone(), key, text)).or_default().insert(id.clone());
@@ -85,6 +99,14 @@ impl Cluster {
     fn forget(&mut self, id: &Id) {
         let Some(old) = self.objects.get(id).cloned() else { return };
         self.gateways.remove(id);
+        if id.kind == "Gateway" {
+            self.servers.take();
+        }
+        for gateway in gateways(&old) {
+            if let Some(objects) = self.behind.get_mut(&gateway) {
+                objects.remove(id);
+            }
+        }
         for (kind, host) in about(&old) {
             if let Some(objects) = self.hosts.get_mut(kind).and_then(|it| it.get_mut(&host)) {
                 objects.remove(id);
@@ -174,6 +196,16 @@ impl Cluster {
         objects
     }
 
+    /// The routes behind a Gateway, as `namespace/name`.
+    pub(super) fn behind(&self, gateway: &str) -> impl Iterator<Item = &Arc<Object>> {
+        self.behind.get(gateway).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// Everything that Gateways open.
+    pub(super) fn servers(&self) -> &[Server] {
+        self.servers.get_or_init(|| servers::read(self))
+    }
+
     /// The objects of a kind that have an address.
     pub(super) fn with_address<'a>(&'a self, kind: &'a str, address: &str) -> impl Iterator<Item = &'a Arc<Object>> {
         let ids = self.addresses.get(address).into_iter().flatten();
@@ -208,6 +240,13 @@ fn about(object: &Object) -> Vec<(&'static str, String)> {
         "DestinationRule" => vec![("DestinationRule", whole(word(value, &["spec", "host"])))],
         _ => Vec::new(),
     }
+}
+
+/// The gateways behind which routes stand.
+fn gateways(object: &Object) -> Vec<String> {
+    let is_route = object.id.kind == "VirtualService";
+    let names = words(&object.value, &["spec", "gateways"]).filter(|_| is_route);
+    names.map(|it| gateway(it, &object.id.namespace)).collect()
 }
 
 fn is_for_sidecars(route: &Value) -> bool {

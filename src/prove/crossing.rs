@@ -123,7 +123,7 @@ impl<'a> Crossing<'a> {
         if !self.owner.passes_through {
             return self.old_chain(pods);
         }
-        let all = servers::all(self.owner);
+        let all = self.owner.servers();
         let of_pods: Vec<&Server> = all.iter().filter(|it| it.is_of(pods) && it.is_at(opened)).collect();
         let name = &self.server_name;
         let Some(first) = of_pods.first() else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::call::Call;
+use super::call::{Call, Meant};
 use super::cluster::Cluster;
 use super::gateways::{self, GatewayPods, is_of_kubernetes};
 use super::hop::{Break, HopKind, Trail};
@@ -10,8 +10,8 @@ use super::matches::Asker;
 use super::object::{Object, Place};
 use super::route::{Led, Target};
 use super::servers::{self, Server};
-use super::service::{Viewer, covers, not_exported};
-use super::value::{fits, list, number, shown, word, words};
+use super::service::{Lookup, Viewer, covers, not_exported};
+use super::value::{fits, list, pairs, shown, word, words};
 use crate::topology::{Family, Protocol};
 
 /// Where the routes of an ingress lead.
@@ -49,9 +49,16 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
                 HopKind::Chain,
                 &cluster.name,
                 host.as_str(),
-                format!("{} takes calls of `{host}`", server.object()),
-                Some(server.below(&["hosts"])),
+                format!("{} takes calls of `{host}`", server.place.object()),
+                Some(server.at_hosts()),
             );
+            let secret = server.secret().filter(|it| !brings_secret(cluster, &pods.namespace, it));
+            if let Some(secret) = secret {
+                trail.trusts(format!(
+                    "the Secret {}/{secret} in `{}`, which no file brings",
+                    pods.namespace, cluster.name
+                ));
+            }
         }
         let (found, place) = led(&viewer, &servers, call, host, trail)?;
         let text: Vec<_> = found.iter().map(Target::to_string).collect();
@@ -73,19 +80,18 @@ pub(super) fn targets(cluster: &Cluster, call: &Call, trail: &mut Trail) -> Resu
 
 /// The servers of Gateways that take calls of a host at a port: of several one that has routes, and those of HTTP that
 /// are merged with it.
-fn listening(
-    viewer: &Viewer<'_>,
+fn listening<'a>(
+    viewer: &Viewer<'a>,
     pods: &GatewayPods,
     ports: [Option<u16>; 2],
     host: &str,
-) -> Result<Vec<Place>, Box<Break>> {
-    let all = servers::all(viewer.cluster);
-    let all: Vec<&Server> = all.iter().filter(|it| !is_of_kubernetes(it.place.shared())).collect();
+) -> Result<Vec<&'a Server>, Box<Break>> {
+    let all: Vec<&Server> = viewer.cluster.servers().iter().filter(|it| !is_of_kubernetes(it.place.shared())).collect();
     let here = |it: &&Server| it.is_of(pods) && it.is_at(ports);
     let (taking, others): (Vec<&Server>, Vec<&Server>) =
         all.iter().copied().filter(here).partition(|it| it.takes(host));
     let (routed, rest): (Vec<&Server>, Vec<&Server>) =
-        taking.iter().partition(|it| !behind(viewer, std::slice::from_ref(&it.place), host).0.is_empty());
+        taking.iter().partition(|it| !behind(viewer, &[it], host).0.is_empty());
     let wanted = if routed.is_empty() { &taking } else { &routed };
     let rivals = if routed.is_empty() { others } else { [rest, others].concat() };
     let port = ports[0].unwrap_or_default();
@@ -93,7 +99,20 @@ fn listening(
     match servers::kept(wanted, &rivals) {
         Some(Ok(server)) => {
             let merged = wanted.iter().filter(|it| !std::ptr::eq(**it, server) && it.is_merged_with(server));
-            return Ok([server].iter().chain(merged).map(|it| it.place.clone()).collect());
+            if server.lacks_tls() {
+                return Err(broken(format!("{} takes TLS, and does not say how", server.place.object()))
+                    .at(server.place.clone())
+                    .effect("the API server refuses the object")
+                    .mend("add `tls`, or say HTTP"));
+            }
+            if server.redirects() {
+                let why = format!("{} redirects to HTTPS, with 301", server.place.object());
+                return Err(Break::new(HopKind::Route, &viewer.cluster.name, why)
+                    .at(server.place.below(&["tls", "httpsRedirect"]))
+                    .effect("the caller gets that answer from the gateway")
+                    .mend("call the port of HTTPS, or leave `httpsRedirect` out"));
+            }
+            return Ok([server].iter().chain(merged).copied().collect());
         }
         Some(Err((server, other))) => {
             let why = format!(
@@ -121,9 +140,9 @@ fn listening(
 }
 
 /// Where the routes behind servers of Gateways lead, and what says so.
-fn led(
-    viewer: &Viewer<'_>,
-    servers: &[Place],
+fn led<'a>(
+    viewer: &Viewer<'a>,
+    servers: &[&'a Server],
     call: &Call,
     host: &str,
     trail: &mut Trail,
@@ -131,18 +150,15 @@ fn led(
     let (routes, mut near) = behind(viewer, servers, host);
     let declared = call.door.as_ref().map_or(&[][..], |it| it.paths.as_slice());
     let paths = if declared.is_empty() { vec!["/"] } else { declared.iter().map(String::as_str).collect() };
-    let server = &servers[0];
     let mut targets = Vec::new();
-    for kind in served(server) {
+    for kind in served(&servers[0].place) {
         for path in &paths {
             // Routes of several objects are merged, those for all paths last; no file says which is older.
             let led: Result<Vec<Option<Led>>, _> = routes
                 .iter()
                 .map(|(server, routes)| {
-                    let gateway = server.shared();
-                    let port = server.value().and_then(|it| number(it, &["port", "number"])).unwrap_or(call.port);
-                    let gateway = format!("{}/{}", gateway.id.namespace, gateway.id.name);
-                    Asker { viewer, gateway, port, host, path }.led(routes, kind)
+                    let port = server.port.unwrap_or(call.port);
+                    Asker { viewer, gateway: name(server), port, host, path }.led(routes, kind)
                 })
                 .collect();
             let mut led: Vec<Led> = led?.into_iter().flatten().collect();
@@ -163,13 +179,23 @@ fn led(
             targets.extend(led.into_iter().flat_map(|it| it.targets));
         }
     }
+    if declared.is_empty() {
+        let is_aside = |it: &Target| it.in_part && !leads_to_meant(viewer, call, it);
+        let (aside, rest): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(is_aside);
+        // If there is nothing else, they are what is wrong.
+        targets = if rest.is_empty() { aside.clone() } else { rest };
+        for it in aside {
+            let leads = it.place.as_ref().map_or_else(String::new, |it| it.object().to_string());
+            trail.trusts(format!("that the request is none of those that {leads} leads to `{}`", it.host));
+        }
+    }
     if let Some((_, object)) = routes.first() {
         if !targets.is_empty() {
             return Ok((targets, Place::new(object, &["spec"])));
         }
         near = Some(Place::new(object, &["spec"]));
     }
-    let gateway = server.shared();
+    let gateway = servers[0].place.shared();
     Err(Break::new(
         HopKind::Route,
         &viewer.cluster.name,
@@ -177,34 +203,49 @@ fn led(
     )
     .at(near.or_else(|| Some(Place::new(gateway, &["metadata", "name"]))))
     .effect("404 NR: no route")
-    .mend("add a VirtualService with this gateway and this host"))
+    .mend("add a VirtualService with this gateway and this host, in a namespace that the hosts of the Gateway let in"))
+}
+
+/// Whether a route leads to those that are meant, as far as their Service says so.
+fn leads_to_meant(viewer: &Viewer<'_>, call: &Call, target: &Target) -> bool {
+    let Lookup::Seen(known) = viewer.look(&target.host) else { return true };
+    let selector = pairs(&known.object.value, &["spec", "selector"]);
+    let is_meant = |it: &Meant| it.0 == known.namespace() && fits(&it.1, &selector);
+    !known.is_service() || selector.is_empty() || call.meant.is_empty() || call.meant.iter().any(is_meant)
+}
+
+/// Whether a Secret is written, or what makes it.
+fn brings_secret(cluster: &Cluster, namespace: &str, name: &str) -> bool {
+    let of = |kind: &'static str, path: &'static [&str]| {
+        let is_it = move |it: &&Arc<Object>| it.id.name == name || word(&it.value, path) == name;
+        cluster.of_kind(kind, namespace).any(|it| is_it(&it))
+    };
+    of("Secret", &[]) || of("ExternalSecret", &["spec", "target", "name"]) || of("Certificate", &["spec", "secretName"])
+}
+
+/// The Gateway of a server, as `namespace/name`.
+fn name(server: &Server) -> String {
+    let id = &server.place.shared().id;
+    format!("{}/{}", id.namespace, id.name)
 }
 
 /// Routes, and the server behind which they stand.
-type Behind<'a, 's> = (&'s Place, &'a Arc<Object>);
+type Behind<'a> = (&'a Server, &'a Arc<Object>);
 
 /// The routes behind servers that are for a host by its most precise name; else what comes near.
-fn behind<'a, 's>(viewer: &Viewer<'a>, servers: &'s [Place], host: &str) -> (Vec<Behind<'a, 's>>, Option<Place>) {
+fn behind<'a>(viewer: &Viewer<'a>, servers: &[&'a Server], host: &str) -> (Vec<Behind<'a>>, Option<Place>) {
     let cluster = viewer.cluster;
-    let takes = |it: &str| covers(it, host) || covers(host, it);
     let mut near = None;
-    let mut found: Vec<(usize, Behind<'a, 's>)> = Vec::new();
+    let mut found: Vec<(usize, Behind<'a>)> = Vec::new();
     for server in servers {
-        let gateway = server.shared();
-        let hosts = server.value().into_iter().flat_map(|it| words(it, &["hosts"]));
-        let hosts = hosts.map(|it| it.rsplit('/').next().unwrap_or(it));
-        let at_server = hosts.filter(|it| takes(it)).map(str::len).max().unwrap_or(0);
-        for object in cluster.of_kind_anywhere("VirtualService") {
-            let is_behind = words(&object.value, &["spec", "gateways"]).any(|it| match it.split_once('/') {
-                Some((namespace, name)) => namespace == gateway.id.namespace && name == gateway.id.name,
-                None => it == gateway.id.name && object.id.namespace == gateway.id.namespace,
-            });
-            if !is_behind {
-                continue;
-            }
-            let hosts = words(&object.value, &["spec", "hosts"]).filter(|it| takes(it));
+        for object in cluster.behind(&name(server)) {
+            let hosts = words(&object.value, &["spec", "hosts"]).filter(|it| covers(it, host));
             let Some(precise) = hosts.map(str::len).max() else {
                 near = near.or(Some(Place::new(object, &["spec", "hosts"])));
+                continue;
+            };
+            let Some(at_server) = server.precision(host, &object.id.namespace) else {
+                near = near.or(Some(server.at_hosts()));
                 continue;
             };
             match not_exported(cluster, object, &viewer.namespace) {

@@ -31,6 +31,18 @@ pub(super) enum Fit {
 /// The gateway of sidecars.
 pub(super) const MESH: &str = "mesh";
 
+/// The gateway that an object of a namespace names, as `namespace/name`; `mesh` as it is.
+pub(super) fn gateway(name: &str, namespace: &str) -> String {
+    match (name.split_once('/'), name.split_once('.')) {
+        (Some((".", name)), _) => format!("{namespace}/{name}"),
+        (Some(_), _) => name.to_owned(),
+        // As `name.namespace.svc.cluster.local`, which is how names were before 1.1.
+        (None, Some((name, rest))) => format!("{}/{name}", rest.split('.').next().unwrap_or(rest)),
+        (None, None) if name == MESH => name.to_owned(),
+        (None, None) => format!("{namespace}/{name}"),
+    }
+}
+
 /// What a match asks for without looking at the request, and what it only says.
 const STATIC: [&str; 8] =
     ["name", "port", "gateways", "sourceLabels", "sourceNamespace", "sniHosts", "statPrefix", "ignoreUriCase"];
@@ -52,12 +64,7 @@ impl Asker<'_> {
             return Fit::No;
         }
         let gateways = list(it, &["gateways"]);
-        let is_own = |it: &str| match it.split_once('/') {
-            Some(_) => it == self.gateway,
-            None if it == MESH => self.gateway == MESH,
-            None => format!("{namespace}/{it}") == self.gateway,
-        };
-        if !gateways.is_empty() && !words(it, &["gateways"]).any(is_own) {
+        if !gateways.is_empty() && !words(it, &["gateways"]).any(|it| gateway(it, namespace) == self.gateway) {
             return Fit::No;
         }
         // Who names a gateway for HTTP is not asked for labels.

@@ -20,12 +20,19 @@ pub(super) struct Target {
     pub(super) subset: Option<String>,
     /// In percent, if there are several.
     pub(super) share: Option<u64>,
+    /// Whether some requests only are led here, by what they ask for.
+    pub(super) in_part: bool,
     /// What says so; `None` if the call is its own route.
     pub(super) place: Option<Place>,
 }
 
-fn weight(destination: &Value) -> i64 {
-    at(destination, &["weight"]).and_then(Value::as_i64).unwrap_or(0)
+/// The weight of a destination; one that is no number from 0 on counts as none.
+fn weight(destination: &Value) -> u64 {
+    at(destination, &["weight"]).map_or(0, |it| read_weight(it).unwrap_or(0))
+}
+
+fn read_weight(weight: &Value) -> Option<u64> {
+    weight.as_u64().filter(|it| i32::try_from(*it).is_ok())
 }
 
 /// What is asked of a listener.
@@ -97,7 +104,14 @@ impl<'a> Request<'a> {
 
     /// The call as its own route.
     fn own(&self) -> Target {
-        Target { host: self.known.host.clone(), port: self.port, subset: None, share: None, place: None }
+        Target {
+            host: self.known.host.clone(),
+            port: self.port,
+            subset: None,
+            share: None,
+            in_part: false,
+            place: None,
+        }
     }
 
     fn of_kind(&self, kind: &str, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
@@ -186,7 +200,10 @@ impl Asker<'_> {
         for (fit, route, place) in self.fitting(object, kind)? {
             led.is_whole = fit == Fit::All;
             let namespace = &place.object().id.namespace;
-            let targets = self.destinations(kind, route, &place, namespace);
+            let mut targets = self.destinations(kind, route, &place, namespace);
+            for it in &mut targets {
+                it.in_part = !led.is_whole;
+            }
             let answer = answer(route).filter(|_| targets.is_empty());
             if let Some(answer) = answer.as_ref().filter(|_| !led.is_whole || !led.targets.is_empty()) {
                 led.answers.push(format!("that the request is none of those that {} {answer}", place.object()));
@@ -261,7 +278,16 @@ impl Asker<'_> {
         for kind in ["http", "tls", "tcp"] {
             for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
                 let all = list(route, &["route"]);
-                let sum: i64 = all.iter().map(weight).sum();
+                let weights = all.iter().enumerate().filter_map(|(index, it)| Some((index, at(it, &["weight"])?)));
+                if let Some((bad, _)) = weights.filter(|it| !it.1.is_null()).find(|it| read_weight(it.1).is_none()) {
+                    let why = format!("a weight of {object} is no whole number from 0 on");
+                    let (index, bad) = (index.to_string(), bad.to_string());
+                    return Err(Break::new(HopKind::Route, &cluster.name, why)
+                        .at(Place::new(object, &["spec", kind, &index, "route", &bad, "weight"]))
+                        .effect("the API server refuses the object")
+                        .mend("give a whole number, 0 or more"));
+                }
+                let sum: u64 = all.iter().map(weight).sum();
                 let (is_refused, wanted) = match cluster.istio.minor {
                     15.. => (sum == 0, "a weight"),
                     _ => (sum != 100, "weights of 100 in all"),
@@ -282,14 +308,14 @@ impl Asker<'_> {
     /// Where a route leads, by weight. Of several destinations, those without one are never chosen.
     fn destinations(&self, kind: &str, route: &Value, place: &Place, namespace: &str) -> Vec<Target> {
         let all = list(route, &["route"]);
-        let sum = all.iter().map(weight).sum::<i64>().max(1);
+        let sum = all.iter().map(weight).sum::<u64>().max(1);
         let mut before = 0;
         let destination = |(index, it): (usize, &Value)| {
-            if weight(it) <= 0 && all.len() > 1 {
+            if weight(it) == 0 && all.len() > 1 {
                 return None;
             }
             // Shares are rounded so that they are 100 in all.
-            let percent = |it: i64| (it * 100 + sum / 2) / sum;
+            let percent = |it: u64| (it * 100 + sum / 2) / sum;
             let share = percent(before + weight(it)) - percent(before);
             before += weight(it);
             let host = whole(word(it, &["destination", "host"]), namespace);
@@ -298,7 +324,8 @@ impl Asker<'_> {
                 port: number(it, &["destination", "port", "number"]).unwrap_or_else(|| self.port_of(kind, &host)),
                 host,
                 subset: (!subset.is_empty()).then(|| subset.to_owned()),
-                share: u64::try_from(share).ok().filter(|_| all.len() > 1),
+                share: (all.len() > 1).then_some(share),
+                in_part: false,
                 place: Some(place.below(&["route", &index.to_string(), "destination"])),
             })
         };

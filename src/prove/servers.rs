@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_yaml::Value;
+
 use super::cluster::Cluster;
 use super::gateways::{GatewayPods, NAME, is_of_kubernetes};
 use super::object::{Object, Place};
@@ -11,6 +13,7 @@ use super::value::{at, fits, list, number, pairs, word, words};
 use crate::topology::{Family, NETWORK_LABEL, Protocol};
 
 /// A server of a Gateway of Istio, or a listener of one of Kubernetes.
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     /// The labels of the pods that open it.
     selector: BTreeMap<String, String>,
@@ -24,8 +27,8 @@ pub(super) struct Server {
     pub(super) place: Place,
 }
 
-/// Everything that Gateways open in a cluster; those that say where another cluster is open nothing.
-pub(super) fn all(cluster: &Cluster) -> Vec<Server> {
+/// Reads what Gateways open in a cluster; those that say where another cluster is open nothing.
+pub(super) fn read(cluster: &Cluster) -> Vec<Server> {
     let own = |it: &&Arc<Object>| word(&it.value, &["spec", "gatewayClassName"]) != "istio-remote";
     let objects = cluster.of_kind_anywhere("Gateway").filter(own);
     objects.flat_map(|it| if is_of_kubernetes(it) { listeners(it) } else { servers(it) }).collect()
@@ -83,6 +86,33 @@ impl Server {
         self.hosts.iter().any(|it| covers(name(it), host))
     }
 
+    /// How precisely its hosts name one, for routes of a namespace: some are bound to one namespace.
+    pub(super) fn precision(&self, host: &str, namespace: &str) -> Option<usize> {
+        let own = &self.place.object().id.namespace;
+        let is_open = |it: &&String| match it.split_once('/') {
+            None | Some(("*", _)) => true,
+            Some((".", _)) => own == namespace,
+            Some((bound, _)) => bound == namespace,
+        };
+        self.hosts.iter().filter(is_open).map(|it| name(it)).filter(|it| covers(it, host)).map(str::len).max()
+    }
+
+    /// Whether it answers every request with a redirect to HTTPS.
+    pub(super) fn redirects(&self) -> bool {
+        self.place.value().and_then(|it| at(it, &["tls", "httpsRedirect"])) == Some(&Value::Bool(true))
+    }
+
+    /// Whether it takes TLS and does not say how, which the API server refuses.
+    pub(super) fn lacks_tls(&self) -> bool {
+        let family = Protocol::parse(self.said(&["port", "protocol"])).map(Protocol::family);
+        self.index.is_some() && family == Some(Family::Tls) && !self.has_tls()
+    }
+
+    /// The name of the Secret with its certificate, if it names one.
+    pub(super) fn secret(&self) -> Option<&str> {
+        Some(self.said(&["tls", "credentialName"])).filter(|it| !it.is_empty())
+    }
+
     /// Whether its mode is one in which it reads nothing but the server name.
     pub(super) fn reads_names(&self) -> bool {
         self.index.is_some() && self.said(&["tls", "mode"]).ends_with("PASSTHROUGH")
@@ -123,8 +153,8 @@ impl Server {
 
     /// Whether istiod makes one server of both, in which the routes of both are.
     pub(super) fn is_merged_with(&self, other: &Self) -> bool {
-        let is_plain_http = |it: &Self| it.index.is_some() && it.is_http() && !it.has_tls();
-        self.port == other.port && is_plain_http(self) && is_plain_http(other)
+        let is_http = |it: &Self| it.index.is_some() && it.is_http();
+        self.port == other.port && is_http(self) && is_http(other)
     }
 
     fn said(&self, path: &[&str]) -> &str {

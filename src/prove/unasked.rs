@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::crossing::passes_all;
 use super::hop::Hop;
 use super::object::{Id, Object, Place};
-use super::servers::{self, Server};
+use super::servers::Server;
 use super::service::{CLUSTER_DOMAIN, covers, whole};
 use super::value::{fits, list, pairs, word, words};
 use super::{Call, Proof, World};
@@ -220,7 +220,6 @@ fn hosts_led_to(object: &Object) -> impl Iterator<Item = String> {
 
 /// The hosts that gateways pass on by their server name.
 fn opened(cluster: &Cluster) -> Vec<(String, Place)> {
-    let all = servers::all(cluster);
-    let passing = all.iter().filter(|it| it.passes).flat_map(Server::hosts);
+    let passing = cluster.servers().iter().filter(|it| it.passes).flat_map(Server::hosts);
     passing.map(|(host, place)| (host.to_owned(), place)).collect()
 }

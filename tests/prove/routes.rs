@@ -458,3 +458,138 @@ fn the_routes_of_a_delegate_are_followed() {
     let old = MESH.replace("1.31.0", "1.7.8").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
     assert_eq!(end(&old, &[root(""), delegate("other", bad)], "shop"), "proved");
 }
+
+/// The call of the ingress, with its file changed, and with further objects.
+fn by_door(topology: &str, more: &[String], change: impl Fn(&str) -> String) -> Result<Path, Box<Stopped>> {
+    let mut tree = tree(topology, more);
+    let text = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+    let changed = change(text);
+    assert!(!more.is_empty() || changed != *text, "{text}");
+    *text = changed;
+    followed(topology, &tree, "web")
+}
+
+/// `proved`, with what is taken on trust, or the hop at which it breaks, and why.
+fn told(path: Result<Path, Box<Stopped>>) -> String {
+    match path {
+        Ok(it) if it.trusts.is_empty() => "proved".to_owned(),
+        Ok(it) => it.trusts.join(", "),
+        Err(it) => format!("{}: {}", it.broken.kind, it.broken.why),
+    }
+}
+
+fn at_door(name: &str, host: &str, to: &str) -> String {
+    let to = format!("http: [{{route: [{{destination: {{host: {to}, port: {{number: 8000}}}}}}]}}]");
+    route(name, host, &format!("gateways: [door], {to}"))
+}
+
+#[test]
+fn an_ingress_is_followed_by_the_routes_of_its_own_host() {
+    let every = MESH.replace("hosts: door.example.com, ", "");
+    let nobody = |text: &str| text.replace("host: web.default.svc.cluster.local", "host: nobody");
+    let good = at_door("admin", "admin.example.com", "web");
+    assert!(told(by_door(&every, &[good], nobody)).starts_with("route: a route leads to `nobody.default"));
+    let bad = at_door("admin", "admin.example.com", "nobody");
+    assert_eq!(told(by_door(&every, &[bad], str::to_owned)), "proved");
+    // Routes of the name itself come before those of a wider one, if the Gateway does not narrow both down to it.
+    let wide = at_door("wide", "'*.example.com'", "nobody");
+    assert!(told(by_door(MESH, std::slice::from_ref(&wide), str::to_owned)).contains("nobody"));
+    let open = |it: &str| it.replacen("- door.example.com", "- '*'", 1);
+    assert_eq!(told(by_door(MESH, &[wide], open)), "proved");
+}
+
+#[test]
+fn hosts_of_a_gateway_may_be_bound_to_a_namespace() {
+    let bound = |to: &str| {
+        told(by_door(MESH, &[], |it| it.replacen("- door.example.com", &format!("- '{to}/door.example.com'"), 1)))
+    };
+    for (to, is_proved) in [("default", true), (".", true), ("*", true), ("infra", false)] {
+        assert_eq!(bound(to) == "proved", is_proved, "{to}: {}", bound(to));
+    }
+    assert!(bound("infra").starts_with("route: no VirtualService leads calls of `door.example.com` on"));
+}
+
+#[test]
+fn a_gateway_that_redirects_to_https_leads_nobody_on() {
+    let with = |tls: &str| {
+        told(by_door(MESH, &[], |it| {
+            it.replacen("      protocol: HTTP\n", &format!("      protocol: HTTP\n    tls: {tls}\n"), 1)
+        }))
+    };
+    assert_eq!(with("{httpsRedirect: true}"), "route: Gateway default/door redirects to HTTPS, with 301");
+    assert_eq!(with("{httpsRedirect: false}"), "proved");
+}
+
+#[test]
+fn a_gateway_of_https_needs_its_certificate() {
+    let with = |tls: &str, more: &[String]| {
+        told(by_door(MESH, more, |it| {
+            it.replacen("      protocol: HTTP\n", &format!("      protocol: HTTPS\n{tls}"), 1)
+        }))
+    };
+    let tls = "    tls: {mode: SIMPLE, credentialName: door}\n";
+    assert_eq!(with(tls, &[]), "the Secret istio-system/door in `one`, which no file brings");
+    let secret = |kind: &str, name: &str, spec: &str| {
+        format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: istio-system}}\n{spec}\n")
+    };
+    assert_eq!(with(tls, &[secret("Secret", "door", "type: kubernetes.io/tls")]), "proved");
+    let made = secret("Certificate", "any", "spec: {secretName: door}").replace("v1\n", "cert-manager.io/v1\n");
+    assert_eq!(with(tls, &[made]), "proved");
+    assert_ne!(with(tls, &[secret("Secret", "other", "type: kubernetes.io/tls")]), "proved");
+    assert_eq!(with("", &[]), "gateway: Gateway default/door takes TLS, and does not say how");
+}
+
+#[test]
+fn a_gateway_may_be_named_in_each_way_that_istio_reads() {
+    for (name, is_proved) in [
+        ("door", true),
+        ("./door", true),
+        ("default/door", true),
+        ("door.default", true),
+        ("door.default.svc.cluster.local", true),
+        ("other/door", false),
+        ("door.other", false),
+    ] {
+        let said = told(by_door(MESH, &[], |it| {
+            let changed = it.replacen("  gateways:\n  - door\n", &format!("  gateways:\n  - \"{name}\"\n"), 1);
+            assert_ne!(changed, it);
+            changed
+        }));
+        assert_eq!(said == "proved", is_proved, "{name}: {said}");
+    }
+}
+
+/// Nothing says which paths an ingress means; of those that lead to others it is told.
+#[test]
+fn paths_of_an_ingress_that_lead_to_others_are_told() {
+    let part = |to: &str, rest: &str| {
+        told(by_door(MESH, &[], |it| {
+            let start = it.find("  http:\n").expect("it has routes");
+            let port = if to == "shop" { 8080 } else { 8000 };
+            let route = format!("route: [{{destination: {{host: {to}, port: {{number: {port}}}}}}}]");
+            let parts = format!("{{match: [{{uri: {{prefix: /api}}}}], {route}}}");
+            format!("{}  http: [{parts}{rest}]\n", &it[..start])
+        }))
+    };
+    let web = ", {route: [{destination: {host: web, port: {number: 8000}}}]}";
+    let told =
+        "that the request is none of those that VirtualService default/door leads to `shop.default.svc.cluster.local`";
+    assert_eq!(part("shop", web), told);
+    assert_eq!(part("web", web), "proved");
+    assert!(part("shop", "").starts_with("owner: "), "{}", part("shop", ""));
+    assert!(part("nobody", web).contains("nobody"));
+}
+
+#[test]
+fn a_weight_is_a_number_of_the_api() {
+    let with = |weight: &str| {
+        let to = format!("{{destination: {{host: shop, port: {{number: 8080}}}}, weight: {weight}}}");
+        end(MESH, &[shop(&format!("http: [{{route: [{to}, {to}]}}]"))], "shop")
+    };
+    for bad in ["-100", "9223372036854775807", "922337203685477580", "2147483648", "half", "0.5"] {
+        let wrong = "route: a weight of VirtualService default/shop is no whole number from 0 on";
+        assert_eq!(with(bad), wrong, "{bad}");
+    }
+    assert_eq!(with("2147483647"), "proved");
+    assert_eq!(with("null"), "route: the weights of a route of VirtualService default/shop are 0 in all");
+}
