@@ -98,21 +98,25 @@ fn listening<'a>(
     let broken = |why: String| Break::new(HopKind::Gateway, &viewer.cluster.name, why);
     match servers::kept(wanted, &rivals) {
         Some(Ok(server)) => {
-            let merged = wanted.iter().filter(|it| !std::ptr::eq(**it, server) && it.is_merged_with(server));
+            let merged = taking.iter().filter(|it| !std::ptr::eq(**it, server) && it.is_merged_with(server));
             if server.lacks_tls() {
                 return Err(broken(format!("{} takes TLS, and does not say how", server.place.object()))
                     .at(server.place.clone())
                     .effect("the API server refuses the object")
                     .mend("add `tls`, or say HTTP"));
             }
-            if server.redirects() {
-                let why = format!("{} redirects to HTTPS, with 301", server.place.object());
+            let merged: Vec<&Server> = [server].iter().chain(merged).copied().collect();
+            // One that redirects does so for all of the same host.
+            let is_same =
+                |it: &Server| wanted.iter().any(|own| std::ptr::eq(*own, it)) || it.hosts().any(|it| it.0 == host);
+            if let Some(redirecting) = merged.iter().find(|it| it.redirects() && is_same(it)) {
+                let why = format!("{} redirects to HTTPS, with 301", redirecting.place.object());
                 return Err(Break::new(HopKind::Route, &viewer.cluster.name, why)
-                    .at(server.place.below(&["tls", "httpsRedirect"]))
+                    .at(redirecting.place.below(&["tls", "httpsRedirect"]))
                     .effect("the caller gets that answer from the gateway")
                     .mend("call the port of HTTPS, or leave `httpsRedirect` out"));
             }
-            return Ok([server].iter().chain(merged).copied().collect());
+            return Ok(merged);
         }
         Some(Err((server, other))) => {
             let why = format!(

@@ -89,28 +89,16 @@ impl<'a> Question<'a> {
         };
         if let Some(other) = known.other_name()
             && cluster.istio.minor >= 9
-            && !self.viewer.is_gateway
         {
             return self.other(name, other, &known, trail);
         }
         if known.is_service() {
-            let by = if self.viewer.is_gateway { "istiod knows" } else { "the DNS of the cluster knows" };
             trail.holds(
                 HopKind::Name,
                 &cluster.name,
                 name,
-                format!("{by} `{name}`: {}", known.object),
+                format!("the DNS of the cluster knows `{name}`: {}", known.object),
                 known.place(&["metadata", "name"]),
-            );
-            return Ok(Some(Found::Known(known)));
-        }
-        if self.viewer.is_gateway {
-            trail.holds(
-                HopKind::Name,
-                &cluster.name,
-                name,
-                format!("istiod knows `{name}`"),
-                known.place(&["spec", "hosts"]),
             );
             return Ok(Some(Found::Known(known)));
         }

@@ -81,9 +81,6 @@ impl<'a> Request<'a> {
 
     /// Where the routes of the host lead; the call itself if it has none.
     pub(super) fn targets(&self, port: &KnownPort, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
-        if self.viewer.is_gateway {
-            return Ok(vec![self.own()]);
-        }
         let is_http = self.spoken.map(|it| it.family() == Family::Http);
         let kinds: &[&str] = match (port.protocol.map(Protocol::family), is_http) {
             (Some(Family::Http), _) | (None, Some(true)) => &["http"],
@@ -204,7 +201,7 @@ impl Asker<'_> {
             for it in &mut targets {
                 it.in_part = !led.is_whole;
             }
-            let answer = answer(route).filter(|_| targets.is_empty());
+            let answer = answer(route);
             if let Some(answer) = answer.as_ref().filter(|_| !led.is_whole || !led.targets.is_empty()) {
                 led.answers.push(format!("that the request is none of those that {} {answer}", place.object()));
             } else if targets.is_empty() {

@@ -105,7 +105,7 @@ impl Server {
     /// Whether it takes TLS and does not say how, which the API server refuses.
     pub(super) fn lacks_tls(&self) -> bool {
         let family = Protocol::parse(self.said(&["port", "protocol"])).map(Protocol::family);
-        self.index.is_some() && family == Some(Family::Tls) && !self.has_tls()
+        family == Some(Family::Tls) && !self.has_tls()
     }
 
     /// The name of the Secret with its certificate, if it names one.
@@ -115,7 +115,7 @@ impl Server {
 
     /// Whether its mode is one in which it reads nothing but the server name.
     pub(super) fn reads_names(&self) -> bool {
-        self.index.is_some() && self.said(&["tls", "mode"]).ends_with("PASSTHROUGH")
+        self.said(&["tls", "mode"]).ends_with("PASSTHROUGH")
     }
 
     /// Each of its hosts, with its place.
@@ -153,7 +153,7 @@ impl Server {
 
     /// Whether istiod makes one server of both, in which the routes of both are.
     pub(super) fn is_merged_with(&self, other: &Self) -> bool {
-        let is_http = |it: &Self| it.index.is_some() && it.is_http();
+        let is_http = |it: &Self| it.is_http();
         self.port == other.port && is_http(self) && is_http(other)
     }
 

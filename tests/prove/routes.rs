@@ -17,6 +17,10 @@ ingress:
   door: {service: web, hosts: door.example.com, clusters: one}
 "#;
 
+fn of_release(release: &str) -> String {
+    MESH.replace("1.31.0", release).replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {")
+}
+
 /// Another name of the pods of a service, with another port.
 fn alias(name: &str, app: &str, port: u16, target: u16, protocol: &str) -> String {
     format!(
@@ -124,7 +128,16 @@ fn what_fits_no_match_is_told() {
         assert_eq!(end(MESH, &[shop(&spec)], "shop"), wrong, "{matched}");
     }
     // For every request, whatever else they say.
-    for matched in ["uri: {prefix: /}", "uri: {regex: '.*'}", "headers: {}", "port: 8080", "statPrefix: x"] {
+    for matched in [
+        "uri: {prefix: /}",
+        "uri: {regex: '.*'}",
+        "headers: {}",
+        "method: null",
+        "port: 8080",
+        "sourceNamespace: default",
+        "name: x",
+        "statPrefix: x",
+    ] {
         let spec = format!("http: [{{match: [{{{matched}}}], {own}}}, {{{}}}]", to("nobody"));
         assert_eq!(trusts(MESH, &[shop(&spec)], "shop"), "", "{matched}");
     }
@@ -146,10 +159,9 @@ fn a_match_that_cannot_fit_is_no_route() {
     };
     let http = |matched: &str| format!("http: [{{match: [{{{matched}}}], {nobody}}}]");
     // Before 1.6 no match asks for the namespace.
-    let old = MESH.replace("1.31.0", "1.5.10").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
-    for (topology, is_asked) in [(&old, false), (&old.replace("1.5.10", "1.6.14"), true)] {
+    for (release, is_asked) in [("1.5.10", false), ("1.6.14", true)] {
         let to = "tcp: [{match: [{sourceNamespace: other}], route: [{destination: {host: nobody}}]}]";
-        assert_eq!(end(topology, &[cart(to)], "cart") == "proved", is_asked);
+        assert_eq!(end(&of_release(release), &[cart(to)], "cart") == "proved", is_asked);
     }
     let pods = tree(MESH, &[])["one/40-apps/web.default.yaml"].contains("app: web");
     assert!(pods, "the labels of the caller are written");
@@ -157,6 +169,7 @@ fn a_match_that_cannot_fit_is_no_route() {
         ("sourceLabels: {app: web}", true),
         ("sourceLabels: {app: other}", false),
         ("sourceLabels: {team: a}", false),
+        ("sourceLabels: {app: web, team: a}", false),
         ("sourceNamespace: default", true),
         ("sourceNamespace: other", false),
         ("gateways: [mesh]", true),
@@ -181,13 +194,16 @@ fn labels_of_pods_of_others_may_fit() {
         "calls: [cart, shop], workload: elsewhere, serviceAccount: web}",
     );
     assert_ne!(elsewhere, MESH);
-    let labelled = |labels: &str| {
+    let machine = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: web, namespace: default}\n\
+                   spec: {address: 10.0.0.9, labels: {app: web}}\n";
+    let labelled = |labels: &str, more: &[String]| {
         let spec =
             format!("http: [{{match: [{{sourceLabels: {labels}}}], route: [{{destination: {{host: nobody}}}}]}}]");
-        end(&elsewhere, &[shop(&spec)], "shop") != "proved"
+        end(&elsewhere, &[&[shop(&spec)], more].concat(), "shop") != "proved"
     };
-    assert!(labelled("{team: a}"));
-    assert!(!labelled("{app: other}"));
+    assert!(labelled("{team: a}", &[]));
+    assert!(labelled("{team: a}", &[machine.to_owned()]), "what is no pod says nothing of those that are");
+    assert!(!labelled("{app: other}", &[]));
 }
 
 #[test]
@@ -209,17 +225,23 @@ fn an_ingress_is_followed_by_its_paths() {
     assert_eq!(ends(&format!("{{match: [{{uri: {{prefix: /admin}}}}], {nobody}}}, {{{own}}}")), "");
     assert!(ends(&format!("{{match: [{{uri: {{prefix: /shop/a}}}}], {nobody}}}, {{{own}}}")).contains("nobody"));
     assert!(ends(&format!("{{match: [{{uri: {{exact: /shop}}}}], {own}}}")).contains("404"));
+    for others in ["uri: {exact: /admin}", "uri: {prefix: /admin}, headers: {x: {exact: a}}"] {
+        assert_eq!(ends(&format!("{{match: [{{{others}}}], {nobody}}}, {{{own}}}")), "", "{others}");
+    }
     assert!(ends(&format!("{{match: [{{uri: {{prefix: /admin}}}}], {own}}}")).contains("takes the path `/shop`"));
     assert!(ends(&format!("{{match: [{{uri: {{prefix: /SHOP}}}}], {own}}}")).contains("takes the path `/shop`"));
     assert_eq!(ends(&format!("{{match: [{{uri: {{prefix: /SHOP}}, ignoreUriCase: true}}], {own}}}")), "");
-    assert_eq!(ends(&format!("{{match: [{{gateways: [other]}}], {nobody}}}, {{{own}}}")), "");
+    for others in ["other", "other/door", "mesh"] {
+        assert_eq!(ends(&format!("{{match: [{{gateways: [{others}]}}], {nobody}}}, {{{own}}}")), "", "{others}");
+    }
+    assert_eq!(ends(&format!("{{match: [{{gateways: [default/door]}}], {own}}}, {{{nobody}}}")), "");
     assert_eq!(ends(&format!("{{match: [{{gateways: [door], port: 80}}], {own}}}, {{{nobody}}}")), "");
 }
 
 /// Of several destinations, one without a weight is never asked.
 #[test]
 fn weights_are_as_istio_takes_them() {
-    let old = MESH.replace("1.31.0", "1.7.8").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
+    let old = of_release("1.7.8");
     let aliases = [
         alias("a", "cart", 7070, 7070, "tcp"),
         alias("b", "cart", 7070, 7070, "tcp"),
@@ -249,13 +271,35 @@ fn weights_are_as_istio_takes_them() {
     ] {
         assert_eq!(end(topology, &route(weights), "cart"), expected, "{weights:?}");
     }
-    let shares = |weights: &[(&str, Option<u32>)]| {
-        let path = followed(MESH, &tree(MESH, &route(weights)), "cart").unwrap_or_else(|it| panic!("{:?}", it.broken));
+    let shares_at = |callee: &str, more: &[String]| {
+        let path = followed(MESH, &tree(MESH, more), callee).unwrap_or_else(|it| panic!("{:?}", it.broken));
         path.ways.iter().map(|it| it.share).collect::<Vec<_>>()
     };
+    let shares_of = |more: &[String]| shares_at("cart", more);
+    let shares = |weights: &[(&str, Option<u32>)]| shares_of(&route(weights));
     assert_eq!(shares(&[("a", Some(1)), ("b", Some(1)), ("c", Some(1))]), [Some(33), Some(34), Some(33)]);
     assert_eq!(shares(&[("a", Some(3)), ("b", Some(1))]), [Some(75), Some(25)]);
     assert_eq!(shares(&[("a", None)]), [None]);
+    // Of how many calls they are nobody knows where a match or another object takes some.
+    let two = route(&[("a", Some(1)), ("b", Some(1))]);
+    let with = |from: &str, to: &str| [&[two[0].replace(from, to)], &two[1..]].concat();
+    assert_eq!(shares_of(&two), [Some(50), Some(50)]);
+    let other = self::route("z", "cart.default.svc.cluster.local", "tcp: [{route: [{destination: {host: c}}]}]");
+    assert_eq!(shares_of(&[&two[..], &[other]].concat()), [None; 3]);
+    let part = "tcp: [{match: [{destinationSubnets: [10.0.0.0/8]}], ";
+    assert_eq!(shares_of(&with("tcp: [{", part)), [None; 3]);
+    let rest = with("tcp: [{", &format!("{part}route: [{{destination: {{host: c}}}}]}}, {{"));
+    assert_eq!(shares_of(&rest), [None; 3]);
+    let halves =
+        "gateways: [door], http: [{route: [{destination: {host: a}, weight: 1}, {destination: {host: b}, weight: 1}]}]";
+    let merged = [
+        self::route("more", "door.example.com", halves),
+        alias("a", "web", 8000, 8000, "http"),
+        alias("b", "web", 8000, 8000, "http"),
+    ];
+    assert_eq!(shares_at("web", &merged), [None; 3]);
+    // One object is one, whichever of its hosts is asked for.
+    assert_eq!(shares_of(&with("hosts: [", "hosts: ['*.default.svc.cluster.local', ")), [Some(50), Some(50)]);
 }
 
 /// The first of two that a caller's namespace is told of; where no file says which that is, both.
@@ -291,8 +335,13 @@ fn a_second_route_counts_for_whom_it_is_told() {
     assert_eq!(seen(&[own("default", "a", "shop", itself), own("z", "b", "nobody", some)]), ("proved", 0));
     // One of a precise name comes before one of a wide name.
     let wide = route("a", "'*.default.svc.cluster.local'", "http: [{route: [{destination: {host: nobody}}]}]");
-    assert_eq!(seen(&[wide.clone(), own("default", "b", "shop", "")]), ("proved", 0));
-    assert_eq!(seen(&[wide]), ("nobody", 0));
+    let precise = own("default", "b", "shop", "");
+    assert_eq!(seen(&[wide.clone(), precise.clone()]), ("proved", 0));
+    assert_eq!(seen(std::slice::from_ref(&wide)), ("nobody", 0));
+    // Not before 1.9, nor for TCP.
+    assert!(end(&of_release("1.7.8"), &[wide.clone(), precise], "shop").contains("nobody"));
+    let of_tcp = [wide.replace("http:", "tcp:"), cart("tcp: [{route: [{destination: {host: cart}}]}]")];
+    assert!(end(MESH, &of_tcp, "cart").contains("nobody"));
     // One that a Sidecar does not let in is none.
     let sidecar = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: own, namespace: default}\n\
                    spec: {egress: [{hosts: ['./*', 'istio-system/*']}]}\n"
@@ -309,6 +358,49 @@ fn a_route_of_tcp_that_is_for_others_leaves_the_call_to_the_next() {
     };
     let for_others = of("a", "match: [{sourceLabels: {app: other}}], ", "cart");
     assert!(end(MESH, &[for_others, of("b", "", "nobody")], "cart").contains("nobody"));
+    // What fits no match goes on to one that is asked later, which is not so of HTTP.
+    let first = |it: &str| it.replace("spec: {", "spec: {exportTo: [.], ");
+    let part = first(&of("a", "match: [{destinationSubnets: [10.0.0.0/8]}], ", "cart"));
+    assert!(end(MESH, &[part.clone(), of("b", "", "nobody")], "cart").contains("nobody"));
+    assert_eq!(end(MESH, &[part.replace("10.0.0.0/8", ""), of("b", "", "nobody")], "cart"), "proved");
+    let part = first(&shop("http: [{match: [{uri: {prefix: /a}}], route: [{destination: {host: shop}}]}]"));
+    let rest = route("z", "shop.default.svc.cluster.local", "http: [{route: [{destination: {host: nobody}}]}]");
+    assert_eq!(end(MESH, &[part, rest], "shop"), "proved");
+}
+
+/// Routes of TLS are asked for the name that is called.
+#[test]
+fn a_route_of_tls_is_for_its_server_names() {
+    let topology =
+        MESH.replace("  cart: {clusters: one, ports: {tcp: 7070}", "  cart: {clusters: one, ports: {tls: 7070}");
+    let ends = |name: &str, to: &str| {
+        let spec =
+            format!("tls: [{{match: [{{port: 7070, sniHosts: [{name}]}}], route: [{{destination: {{host: {to}}}}}]}}]");
+        followed(&topology, &tree(&topology, &[cart(&spec)]), "cart")
+            .map_or_else(|it| it.broken.why, |it| it.trusts.concat())
+    };
+    for own in ["cart.default.svc.cluster.local", "'*.default.svc.cluster.local'"] {
+        assert_eq!(ends(own, "cart"), "");
+        assert!(ends(own, "nobody").contains("nobody"));
+    }
+    assert_eq!(ends("other.default.svc.cluster.local", "nobody"), "");
+}
+
+/// Of several rules those of the most precise host, in the nearest namespace, that are told to the caller.
+#[test]
+fn a_rule_counts_for_whom_it_is_told() {
+    let rule = |name: &str, host: &str, spec: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, namespace: default}}\n\
+             spec: {{host: {host}, {spec}}}\n"
+        )
+    };
+    let simple = "trafficPolicy: {tls: {mode: SIMPLE}}";
+    let wide = |more: &str| rule("wide", "'*.default.svc.cluster.local'", &format!("{more}{simple}"));
+    assert!(end(MESH, &[wide("")], "shop").starts_with("tls: "));
+    assert_eq!(end(MESH, &[wide("exportTo: [other], ")], "shop"), "proved");
+    let precise = rule("shop", "shop.default.svc.cluster.local", "trafficPolicy: {}");
+    assert_eq!(end(MESH, &[wide(""), precise], "shop"), "proved");
 }
 
 /// Names without dots are those of the own namespace, in rules as in routes.
@@ -334,18 +426,116 @@ fn a_short_name_is_one_of_the_own_namespace() {
 
 #[test]
 fn an_ingress_whose_gateway_may_be_left_out_is_told() {
-    let ends = |server: &str| {
-        let other = format!(
+    let other = |server: &str| {
+        format!(
             "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: a-other, namespace: default}}\n\
              spec: {{selector: {{istio: ingressgateway}}, servers: [{{{server}}}]}}\n"
-        );
-        end(MESH, &[other], "web")
+        )
     };
-    let tcp = ends("port: {number: 80, name: x, protocol: TCP}, hosts: ['*']");
-    assert!(tcp.contains("and only the older is taken"), "{tcp}");
+    let ends = |server: &str| end(MESH, &[other(server)], "web");
+    let changed = |from: &str, to: &str, server: &str| with_door(MESH, &[(from, to)], &[other(server)]);
+    for hosts in ["'*'", "x.example.com"] {
+        let tcp = ends(&format!("port: {{number: 80, name: x, protocol: TCP}}, hosts: [{hosts}]"));
+        assert!(tcp.contains("and only the older is taken"), "{tcp}");
+    }
+    let tcp = other("port: {number: 80, name: x, protocol: TCP}, hosts: ['*']");
+    assert_eq!(end(MESH, &[tcp.replace("istio: ingress", "istio: other-")], "web"), "proved");
+    // One that redirects whoever speaks no TLS is of HTTP all the same, and does so for both.
+    let http = "port: {number: 80, name: x, protocol: HTTP}, hosts: [door.example.com]";
+    let redirects = "    tls: {httpsRedirect: true}\n    hosts:\n";
+    let redirected = |name: &str| format!("route: Gateway default/{name} redirects to HTTPS, with 301");
+    assert_eq!(ends(&format!("tls: {{httpsRedirect: true}}, {http}")), redirected("a-other"));
+    assert_eq!(ends(&format!("tls: {{httpsRedirect: true}}, {}", http.replace("door.", "x."))), "proved");
+    assert_eq!(ends(&format!("tls: {{httpsRedirect: true}}, {}", http.replace("door.example.com", "'*'"))), "proved");
+    assert!(changed("    hosts:\n", redirects, http).starts_with(&redirected("door")));
+    let of_tcp = changed("protocol: HTTP", "protocol: TCP", &http.replace("door.", "x."));
+    assert!(of_tcp.contains("and only the older is taken"), "{of_tcp}");
     // Servers of HTTP are merged; of several that take a host, one has the routes.
     assert_eq!(ends("port: {number: 80, name: x, protocol: HTTP}, hosts: [door.example.com]"), "proved");
     assert_eq!(ends("port: {number: 443, name: x, protocol: TCP}, hosts: ['*']"), "proved");
+}
+
+/// What becomes of the call of an ingress with one text of its file replaced, and where that stands.
+fn with_door(topology: &str, changes: &[(&str, &str)], more: &[String]) -> String {
+    let mut tree = tree(topology, more);
+    let door = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+    for (from, to) in changes {
+        assert!(door.contains(from), "{door}");
+        *door = door.replacen(from, to, 1);
+    }
+    match followed(topology, &tree, "web") {
+        Ok(_) => "proved".to_owned(),
+        Err(it) => {
+            let field = it.broken.place.as_ref().map(meshlatch::prove::Place::field).unwrap_or_default();
+            format!("{}: {} at {field}", it.broken.kind, it.broken.why)
+        }
+    }
+}
+
+#[test]
+fn what_an_ingress_lacks_is_told_where_it_stands() {
+    let ends = |from: &str, to: &str| with_door(MESH, &[(from, to)], &[]);
+    let gateway = "gateway: no Gateway takes calls of `door.example.com` at port 80 of istio-ingressgateway";
+    assert_eq!(ends("istio: ingress", "istio: other-"), format!("{gateway} at spec.selector"));
+    assert_eq!(ends("number: 80", "number: 81"), format!("{gateway} at spec.servers.0.port"));
+    assert_eq!(ends("    - door.", "    - window."), format!("{gateway} at spec.servers.0.hosts"));
+    let routes = "route: no VirtualService leads calls of `door.example.com` on from Gateway default/door";
+    for (from, to, field) in [
+        ("  gateways:\n  - door\n", "  gateways: [other/door]\n", "metadata.name"),
+        ("  gateways:\n  - door\n", "  gateways: [default/other]\n", "metadata.name"),
+        ("  hosts:\n  - door.", "  hosts:\n  - window.", "spec.hosts"),
+        ("  hosts:\n  - door.", "  exportTo: [other]\n  hosts:\n  - door.", "spec.exportTo"),
+        ("  - route:", "  - match: [{gateways: [other]}]\n    route:", "spec"),
+    ] {
+        assert_eq!(ends(from, to), format!("{routes} at {field}"), "{to}");
+    }
+    // Of another protocol there are no paths.
+    let paths = MESH.replace("hosts: door.example.com,", "hosts: door.example.com, paths: [/web],");
+    for change in [("protocol: HTTP", "protocol: TCP"), ("  http:\n", "  tcp: []\n  tls:\n")] {
+        assert_eq!(with_door(&paths, &[change], &[]), format!("{routes} at spec"));
+    }
+}
+
+/// The routes that a server of a Gateway serves are those of its protocol.
+#[test]
+fn a_gateway_serves_the_routes_of_its_protocol() {
+    let serves = |server: &str, kind: &str| {
+        let routes = format!("  {kind}:\n");
+        with_door(MESH, &[("      protocol: HTTP\n", server), ("  http:\n", &routes)], &[]) == "proved"
+    };
+    let with = |protocol: &str, mode: &str| format!("      protocol: {protocol}\n    tls: {{mode: {mode}}}\n");
+    for (server, kind) in [
+        ("      protocol: HTTP\n".to_owned(), "http"),
+        ("      protocol: TCP\n".to_owned(), "tcp"),
+        (with("HTTPS", "SIMPLE"), "http"),
+        (with("HTTPS", "PASSTHROUGH"), "tls"),
+        (with("TLS", "SIMPLE"), "tcp"),
+        (with("TLS", "PASSTHROUGH"), "tls"),
+    ] {
+        let kinds: Vec<_> = ["http", "tls", "tcp"].into_iter().filter(|it| serves(&server, it)).collect();
+        assert_eq!(kinds, [kind], "{server}");
+    }
+}
+
+/// Of routes behind Gateways those count that are for the most precise host, be it that of the server.
+#[test]
+fn routes_behind_a_gateway_are_those_of_the_most_precise_host() {
+    let nobody = "http: [{route: [{destination: {host: nobody}}]}]";
+    let ends = |host: &str, gateway: &str, namespace: &str| {
+        let more = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: wide, namespace: default}\n\
+                    spec: {selector: {istio: ingressgateway}, servers: [{hosts: ['*'], \
+                    port: {number: 80, name: x, protocol: HTTP}}]}\n";
+        let routes = route("more", host, &format!("gateways: [{gateway}], {nobody}"));
+        let routes = routes.replace("namespace: default", &format!("namespace: {namespace}"));
+        with_door(MESH, &[], &[more.to_owned(), routes]).contains("nobody")
+    };
+    assert!(ends("'*'", "door", "default") && ends("door.example.com", "wide", "default"));
+    assert!(!ends("'*.example.com'", "wide", "default"));
+    assert!(ends("door.example.com", "default/door", "other") && !ends("door.example.com", "door", "other"));
+    // One of the hosts of a wide one is not all of them.
+    let wide = MESH.replace("hosts: door.example.com,", "hosts: '*.example.com',");
+    let said = with_door(&wide, &[("  hosts:\n  - \"*.", "  hosts:\n  - \"a.")], &[]);
+    assert!(said.starts_with("route: no VirtualService leads calls of `*.example.com` on"), "{said}");
 }
 
 /// Gateways of HTTP are merged: a path may be led on behind either.
@@ -363,6 +553,8 @@ fn paths_behind_several_gateways_of_a_host_are_followed() {
         );
         let routes = route("other", "door.example.com", &format!("gateways: [other], {}", leads(other, to)));
         let mut tree = tree(&topology, &[gateway, routes]);
+        let install = tree.get_mut("one/10-istio/istio-operator.yaml").expect("it is written");
+        *install += "      k8s: {service: {ports: [{name: http2, port: 80, targetPort: 8080}]}}\n";
         let text = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
         let start = text.find("  http:\n").expect("it has routes");
         *text = format!("{}  {}\n", &text[..start], leads(own, "web"));
@@ -372,8 +564,13 @@ fn paths_behind_several_gateways_of_a_host_are_followed() {
     assert_eq!(ends("/shop", "/web", http, "web"), "proved");
     assert!(ends("/shop", "/web", http, "nobody").contains("nobody"));
     assert!(ends("/shop", "/other", http, "web").contains("takes the path `/web`"));
+    assert_eq!(ends("/shop", "/web", &format!("{http}, tls: null"), "web"), "proved");
     let elsewhere = http.replace("80", "8080");
-    assert!(ends("/shop", "/web", &elsewhere, "web").contains("takes the path `/web`"));
+    let redirected = ends("/shop", "/web", &format!("{http}, tls: {{httpsRedirect: true}}"), "web");
+    assert_eq!(redirected, "Gateway default/other redirects to HTTPS, with 301");
+    for others in [elsewhere, http.replace("HTTP", "TCP")] {
+        assert!(ends("/shop", "/web", &others, "web").contains("takes the path `/web`"), "{others}");
+    }
 }
 
 /// What a proxy answers itself reaches nobody; what it does so for a part of the requests is told.
@@ -443,7 +640,13 @@ fn the_routes_of_a_delegate_are_followed() {
     // Nobody is there, or is told: the route is none.
     assert_eq!(end(MESH, &[root("")], "shop"), "proved");
     let hidden = delegate("other", &format!("exportTo: [.], {bad}"));
-    assert_eq!(end(MESH, &[root(""), hidden], "shop"), "proved");
+    assert_eq!(end(MESH, &[root(""), hidden.clone()], "shop"), "proved");
+    let there = root("").replace("namespace: default", "namespace: other");
+    let all = MESH.replace("version: 1\n", "version: 1\nmesh: {scope: mesh}\n");
+    assert_eq!(end(&all, &[there, hidden], "shop"), wrong, "it is told to the object that names it");
+    let unweighed = "http: [{route: [{destination: {host: a}}, {destination: {host: b}}]}]";
+    let wrong = "route: the weights of a route of VirtualService other/part are 0 in all";
+    assert_eq!(end(MESH, &[root(""), delegate("other", unweighed)], "shop"), wrong);
     // Both matches have to fit.
     let trust =
         "that a match of VirtualService default/shop fits, for what fits none is answered with 404 NR: no route";
@@ -455,8 +658,28 @@ fn the_routes_of_a_delegate_are_followed() {
     let spec = bad.replace("[{route", &format!("[{{{others}route"));
     assert_eq!(end(MESH, &[root(""), delegate("other", &spec)], "shop"), "proved");
     // Before, an object with a delegate is none.
-    let old = MESH.replace("1.31.0", "1.7.8").replace("clusters: {one: {", "allow: [T0306]\nclusters: {one: {");
+    let old = of_release("1.7.8");
     assert_eq!(end(&old, &[root(""), delegate("other", bad)], "shop"), "proved");
+    let more = "{match: [{uri: {prefix: /a}}], route: [{destination: {host: nobody}}]}, {delegate: {name: part}}";
+    assert_eq!(end(&old, &[shop(&format!("http: [{more}]"))], "shop"), "proved");
+}
+
+/// Gateways without a namespace, in a match of a delegate, are those of its own.
+#[test]
+fn a_delegate_of_an_ingress_is_followed() {
+    let ends = |namespace: &str, gateway: &str| {
+        let to = "route: [{destination: {host: web.default.svc.cluster.local, port: {number: 8000}}}]";
+        let part = route("part", "x", &format!("http: [{{match: [{{gateways: [{gateway}]}}], {to}}}]"))
+            .replace("hosts: [x], ", "")
+            .replace("namespace: default", &format!("namespace: {namespace}"));
+        let mut tree = tree(MESH, &[part]);
+        let text = tree.get_mut("one/50-ingress/door.yaml").expect("it is written");
+        let start = text.find("  http:\n").expect("it has routes");
+        *text = format!("{}  http: [{{delegate: {{name: part, namespace: {namespace}}}}}]\n", &text[..start]);
+        followed(MESH, &tree, "web").is_ok()
+    };
+    assert!(ends("default", "door") && ends("other", "default/door"));
+    assert!(!ends("other", "door"));
 }
 
 /// The call of the ingress, with its file changed, and with further objects.

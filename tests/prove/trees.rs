@@ -231,6 +231,7 @@ fn what_was_not_run_on_a_cluster_is_found_as_the_sources_of_istio_say() {
         (entry, "address: 34.70.9.157", "address: east.example.com", "endpoint"),
         ("west/20-mesh/cart.shop.yaml", "address: 34.70.9.157", "address: east.example.com", "endpoint"),
         (entry, "240.0.38.22", "224.0.0.5", "address"),
+        ("east/20-mesh/east-west-gateway.yaml", "number: 15443", "targetPort: 15443", "gateway"),
         ("east/00-namespaces/shop.yaml", "istio-injection: enabled", "istio-injection: disabled", "pod"),
         ("west/00-namespaces/shop.yaml", "istio-injection: enabled", "team: shop", "name"),
         ("east/20-mesh/peer-authentication.yaml", "mode: STRICT", "mode: DISABLE", "pod"),
@@ -247,6 +248,29 @@ fn what_was_not_run_on_a_cluster_is_found_as_the_sources_of_istio_say() {
         let proof = world.prove();
         let hops: Vec<_> = proof.broken.iter().map(|it| it.1.broken.kind.name()).collect();
         assert!(hops.contains(&hop), "{path} with {to}: {hops:?}");
+    }
+}
+
+/// A listener passes on what comes to the port for other clusters as TLS, and is not opened.
+#[test]
+fn a_listener_that_does_not_pass_on_is_found() {
+    let folder = support::root().join("tests/golden/gateway_api");
+    let (mesh, tree) = (topology(&folder), support::read_tree(&folder.join("out")));
+    for (from, to) in [
+        ("protocol: TLS", "protocol: TCP"),
+        ("mode: Passthrough", "mode: Terminate"),
+        (
+            "    topology.istio.io/network: east\n",
+            "    topology.istio.io/network: east\n    networking.istio.io/gatewayPort: \"15444\"\n",
+        ),
+    ] {
+        let mut tree = tree.clone();
+        let text = tree.get_mut("east/20-mesh/east-west-gateway.yaml").expect("it is written");
+        assert!(text.contains(from), "{text}");
+        *text = text.replace(from, to);
+        let world = world(&mesh, &tree);
+        let kinds: Vec<_> = world.prove().broken.iter().map(|it| it.1.broken.kind.name()).collect();
+        assert_eq!(kinds, ["chain"; 2], "{to}");
     }
 }
 
@@ -328,6 +352,7 @@ fn a_gateway_that_may_be_left_out_for_another_is_told() {
     // Plain text leaves no room for TLS.
     let plain = port.replace("TLS", "HTTP");
     assert_eq!(ends(&other(&format!("{plain}, hosts: ['*']"))), 2);
+    assert_eq!(ends(&other(&format!("{}, hosts: ['*']", port.replace("TLS", "TCP")))), 2);
     // Hosts of its own, a namespace, an address or a port of its own, or other pods.
     assert_eq!(ends(&other(&format!("{port}, {simple}, hosts: [x.example.com]"))), 0);
     assert_eq!(ends(&other(&format!("{port}, {simple}, hosts: [./{cart}]"))), 0);
@@ -337,6 +362,15 @@ fn a_gateway_that_may_be_left_out_for_another_is_told() {
     let of_others =
         other(&format!("{port}, {simple}, hosts: [{cart}]")).replace("istio: eastwestgateway", "istio: other");
     assert_eq!(ends(&of_others), 0);
+    // Hosts of namespaces are hosts, and those of another namespace are others.
+    let within = |it: &str| {
+        let mut tree = tree.clone();
+        let file = tree.get_mut("east/20-mesh/east-west-gateway.yaml").expect("it is written");
+        let object = other(&format!("{port}, {simple}, hosts: [./{cart}]"));
+        *file = format!("{}---\n{object}", file.replace(&format!("- {cart}"), &format!("- '{it}/{cart}'")));
+        broken(&world(&mesh, &tree).prove()).len()
+    };
+    assert_eq!([within("."), within("*"), within("other")], [0, 0, 2]);
     // Of one Gateway the first is taken, and that comes first here.
     let mut same = tree.clone();
     let file = same.get_mut("east/20-mesh/east-west-gateway.yaml").expect("it is written");
