@@ -112,18 +112,26 @@ func (d declared) make(ctx context.Context) proof.Made {
 	return made
 }
 
-// agreement waits until every declared call becomes what the proof of the tree says that is applied.
-func (w *World) agreement(ctx context.Context, tree, topology string) (a proof.Agreement, err error) {
-	said, err := proof.Of(ctx, w.Meshlatch, tree, topology)
+// agreement waits until every declared call becomes what the proof of the case says that is applied. A call that is
+// said to be broken has to fail twice: each may while a change arrives.
+func (w *World) agreement(ctx context.Context, dir string) (a proof.Agreement, err error) {
+	said, err := proof.Of(ctx, w.Meshlatch, filepath.Join(dir, "out"), filepath.Join(dir, "topology.yaml"))
 	if err != nil {
 		return a, err
 	}
-	err = cluster.Eventually(ctx, 30*time.Second, func() error {
+	rounds := 0
+	err = cluster.Eventually(ctx, time.Minute, func() error {
 		made, err := w.make(ctx)
 		if err != nil {
 			return err
 		}
 		a = said.Compare(made)
+		rounds++
+		if a.Err() != nil {
+			rounds = 0
+		} else if a.Broken > 0 && rounds < 2 {
+			return errors.New("broken calls failed only once")
+		}
 		return a.Err()
 	})
 	if a.Err() != nil {
@@ -132,9 +140,9 @@ func (w *World) agreement(ctx context.Context, tree, topology string) (a proof.A
 	return a, err
 }
 
-// judgeProof compares all calls with the proof of the tree that is applied.
-func (w *World) judgeProof(ctx context.Context, what, tree, topology string) {
-	a, err := w.agreement(ctx, tree, topology)
+// judgeProof compares all calls with the proof of the case that is applied.
+func (w *World) judgeProof(ctx context.Context, what, dir string) {
+	a, err := w.agreement(ctx, dir)
 	if err != nil {
 		w.Case.Judge(what, err)
 		return

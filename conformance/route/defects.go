@@ -47,7 +47,7 @@ func Defects(ctx context.Context, settings Settings, r *report.Report, dir strin
 
 // breakCase opens a case, and breaks it in one way after the other.
 func breakCase(ctx context.Context, settings Settings, c *report.Case, dir string, list []*defects.Defect, wait bool) error {
-	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
+	if err := settings.clearLogs(); err != nil {
 		return err
 	}
 	c.Progress("%s", dir)
@@ -63,7 +63,7 @@ func breakCase(ctx context.Context, settings Settings, c *report.Case, dir strin
 	}
 	c.Judge(dir+": every declared call is answered", err)
 	if err == nil {
-		w.judgeProof(ctx, dir+", proof", filepath.Join(dir, "out"), filepath.Join(dir, "topology.yaml"))
+		w.judgeProof(ctx, dir+", proof", dir)
 		for _, it := range list {
 			seen, err := w.defect(ctx, it)
 			c.Judge(it.Slug+": "+seen, err)
@@ -99,13 +99,7 @@ spec: {accessLogging: [{providers: [{name: envoy}]}]}
 
 // defect breaks the bundle, says what is seen of it, and mends it.
 func (w *World) defect(ctx context.Context, d *defects.Defect) (seen string, err error) {
-	if err := os.RemoveAll(broken); err != nil {
-		return "", err
-	}
-	if err := os.CopyFS(broken, os.DirFS(w.Dir)); err != nil {
-		return "", err
-	}
-	if err := d.Apply(broken); err != nil {
+	if err := w.spoil(d); err != nil {
 		return "", err
 	}
 	err = w.bring(ctx, d, w.Dir, broken)
@@ -124,7 +118,7 @@ func (w *World) defect(ctx context.Context, d *defects.Defect) (seen string, err
 	// What is refused does not run.
 	if err == nil && d.Refused == "" {
 		err = w.still(ctx, d)
-		w.judgeProof(ctx, d.Slug+", proof", filepath.Join(broken, "out"), filepath.Join(broken, "topology.yaml"))
+		w.judgeProof(ctx, d.Slug+", proof", broken)
 	}
 	// Whatever came of it, the next defect wants a good bundle.
 	if undo := w.bring(ctx, d, broken, w.Dir); undo != nil {
@@ -138,6 +132,11 @@ func (w *World) defect(ctx context.Context, d *defects.Defect) (seen string, err
 
 // broken is the folder of the copy that is changed, gone with the sandbox.
 const broken = "/run/broken"
+
+// spoil copies the good bundle, and breaks the copy.
+func (w *World) spoil(d *defects.Defect) error {
+	return errors.Join(os.RemoveAll(broken), os.CopyFS(broken, os.DirFS(w.Dir)), d.Apply(broken))
+}
 
 // bring gives the clusters what is different in another tree, as somebody would do it by hand.
 func (w *World) bring(ctx context.Context, d *defects.Defect, from, to string) error {

@@ -4,7 +4,6 @@ package route
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -18,7 +17,7 @@ func Fields(ctx context.Context, settings Settings, c *report.Case, dir string, 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
+	if err := settings.clearLogs(); err != nil {
 		return err
 	}
 	w, err := Open(ctx, settings, c, dir)
@@ -37,7 +36,7 @@ func Fields(ctx context.Context, settings Settings, c *report.Case, dir string, 
 
 // field makes a change, judges the proof, and mends it. The error is that of mending.
 func (w *World) field(ctx context.Context, d *defects.Defect) error {
-	if err := errors.Join(os.RemoveAll(broken), os.CopyFS(broken, os.DirFS(w.Dir)), d.Apply(broken)); err != nil {
+	if err := w.spoil(d); err != nil {
 		return err
 	}
 	if refused := errors.Join(w.takeAway(ctx, d), w.apply(ctx, d)); refused != nil {
@@ -46,7 +45,7 @@ func (w *World) field(ctx context.Context, d *defects.Defect) error {
 		// A gateway may have to come up anew; what would end at last has the time to do so.
 		_ = w.Clusters[clusterOf(d.Changes[0].File)].Available(ctx, time.Minute)
 		sleep(ctx, 3*time.Second)
-		w.judgeProof(ctx, d.Slug, filepath.Join(broken, "out"), filepath.Join(broken, "topology.yaml"))
+		w.judgeProof(ctx, d.Slug, broken)
 	}
 	return errors.Join(w.mend(ctx, d), w.green(ctx, longestReturn))
 }

@@ -37,7 +37,7 @@ func Move(ctx context.Context, settings Settings, c *report.Case, dir string, wa
 
 // carryOut opens what is planned, judges it, and closes it.
 func carryOut(ctx context.Context, settings Settings, c *report.Case, wait bool, open func() (*move, error)) error {
-	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
+	if err := settings.clearLogs(); err != nil {
 		return err
 	}
 	m, err := open()

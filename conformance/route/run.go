@@ -14,7 +14,7 @@ import (
 
 // Run opens a case, judges it, and closes it.
 func Run(ctx context.Context, settings Settings, c *report.Case, dir string, wait bool) error {
-	if err := errors.Join(os.RemoveAll(settings.Logs), os.MkdirAll(settings.Logs, 0o755)); err != nil {
+	if err := settings.clearLogs(); err != nil {
 		return err
 	}
 	t, err := topology.Read(filepath.Join(dir, "topology.yaml"))
@@ -79,7 +79,7 @@ func (w *World) judge(ctx context.Context) {
 	w.judgeUndeclared(ctx)
 	w.judgeStrangers(ctx)
 	w.judgePlain(ctx)
-	w.judgeProof(ctx, "proof", filepath.Join(w.Dir, "out"), filepath.Join(w.Dir, "topology.yaml"))
+	w.judgeProof(ctx, "proof", w.Dir)
 	w.judgeShares(ctx)
 	w.judgeAddresses(ctx)
 	w.judgeFailover(ctx)

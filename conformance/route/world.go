@@ -4,6 +4,7 @@ package route
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -27,6 +28,11 @@ type Settings struct {
 	Programs  string // the folder with the real programs
 	Meshlatch string // the program under test
 	Logs      string
+}
+
+// clearLogs makes the folder of the logs an empty one.
+func (s Settings) clearLogs() error {
+	return errors.Join(os.RemoveAll(s.Logs), os.MkdirAll(s.Logs, 0o755))
 }
 
 // World is the running clusters of a case, and what is between them.
