@@ -6,6 +6,7 @@ mod foreign;
 mod listed;
 mod loss;
 mod mixed;
+mod outside;
 mod routes;
 mod text;
 mod trees;

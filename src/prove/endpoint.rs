@@ -229,35 +229,18 @@ impl<'a> Known<'a> {
         let cluster = viewer.cluster;
         self.has_resolution(&cluster.name)?;
         let all = self.endpoints(viewer, port)?;
-        let none = |why: String| {
-            Break::new(HopKind::Endpoint, &cluster.name, why)
-                .effect("503 UH: no healthy upstream, or the connection is reset")
-        };
         if all.is_empty() && self.is_listed() {
             trail.trusts(format!("whoever stands behind {} in `{}`, which no file says", self.object, cluster.name));
             return Ok(all);
         }
         if all.is_empty() {
-            return Err(self.nobody(none(format!("nobody stands behind `{}`", self.host))));
+            return Err(self.nobody(none(cluster, format!("nobody stands behind `{}`", self.host))));
         }
         let Some(name) = name else {
             trail.holds(HopKind::Endpoint, &cluster.name, "", counted(&all), self.place(&["spec"]));
             return Ok(all);
         };
-        let rules = rules(viewer, self);
-        let Some((value, place)) = subset(&rules, name) else {
-            return Err(none(format!("no DestinationRule of `{}` has the subset `{name}`", self.host))
-                .at(rules.first().map(|it| Place::new(it, &["spec"])))
-                .mend("add the subset"));
-        };
-        let labels = pairs(value, &["labels"]);
-        let own = cluster.install.network();
-        let left: Vec<_> = all.into_iter().filter(|it| fits(&it.labels(&own), &labels)).collect();
-        if left.is_empty() {
-            let why =
-                format!("no endpoint of `{}` has the labels {} of its subset `{name}`", self.host, shown(&labels));
-            return Err(none(why).at(place).mend("give the endpoints these labels"));
-        }
+        let (left, place) = self.left(viewer, all, name)?;
         trail.holds(
             HopKind::Endpoint,
             &cluster.name,
@@ -268,13 +251,52 @@ impl<'a> Known<'a> {
         Ok(left)
     }
 
+    /// Of some endpoints those that a subset leaves, and what says so.
+    fn left(
+        &self,
+        viewer: &Viewer<'a>,
+        all: Vec<Endpoint<'a>>,
+        name: &str,
+    ) -> Result<(Vec<Endpoint<'a>>, Place), Box<Break>> {
+        let cluster = viewer.cluster;
+        let rules = rules(viewer, self);
+        let Some((value, place)) = subset(&rules, name) else {
+            return Err(none(cluster, format!("no DestinationRule of `{}` has the subset `{name}`", self.host))
+                .at(rules.first().map(|it| Place::new(it, &["spec"])))
+                .mend("add the subset"));
+        };
+        let labels = pairs(value, &["labels"]);
+        let own = cluster.install.network();
+        let left: Vec<_> = all.into_iter().filter(|it| fits(&it.labels(&own), &labels)).collect();
+        // What the DNS outside says has no labels, and where nothing is looked up nobody asks for them.
+        let is_asked = !self.is_looked_up() || word(&self.object.value, &["spec", "resolution"]).starts_with("DNS");
+        if left.is_empty() && is_asked && (!labels.is_empty() || !self.is_looked_up()) {
+            let why =
+                format!("no endpoint of `{}` has the labels {} of its subset `{name}`", self.host, shown(&labels));
+            return Err(none(cluster, why).at(place).mend("give the endpoints these labels"));
+        }
+        Ok((left, place))
+    }
+
+    /// Breaks if nothing is left to be looked up in the DNS outside.
+    pub(super) fn can_be_looked_up(
+        &self,
+        viewer: &Viewer<'a>,
+        port: &KnownPort,
+        name: Option<&str>,
+    ) -> Result<(), Box<Break>> {
+        self.has_resolution(&viewer.cluster.name)?;
+        let Some(name) = name else { return Ok(()) };
+        self.left(viewer, self.endpoints(viewer, port)?, name).map(|_| ())
+    }
+
     /// Breaks if calls of a host of the mesh go to its own address, or its endpoints are none that it can have.
     fn has_resolution(&self, cluster: &str) -> Result<(), Box<Break>> {
+        let broken = |why: String| Break::new(HopKind::Endpoint, cluster, why);
+        let field = ["spec", "resolution"];
         if self.is_service() || self.is_external() {
             return Ok(());
         }
-        let broken = |why: String| Break::new(HopKind::Endpoint, cluster, why);
-        let field = ["spec", "resolution"];
         let place = if at(&self.object.value, &field).is_some() { self.place(&field) } else { self.place(&["spec"]) };
         if ["", "NONE"].contains(&word(&self.object.value, &field)) {
             return Err(broken(format!("calls of `{}` go to its own address, for its resolution is NONE", self.host))
@@ -328,6 +350,10 @@ impl<'a> Known<'a> {
 /// Whether an address is a name that somebody must look up.
 fn is_name(address: &str) -> bool {
     !address.is_empty() && address.parse::<IpAddr>().is_err()
+}
+
+fn none(cluster: &Cluster, why: String) -> Box<Break> {
+    Break::new(HopKind::Endpoint, &cluster.name, why).effect("503 UH: no healthy upstream, or the connection is reset")
 }
 
 fn counted(endpoints: &[Endpoint<'_>]) -> String {

@@ -93,8 +93,8 @@ impl<'a> Walk<'a> {
         for target in &targets {
             let known = self.look(&target.host, target)?;
             self.port_of(&known, target)?;
-            let request =
-                Request { viewer: &self.origin.viewer, known: &known, port: target.port, spoken: self.call.spoken };
+            let viewer = &self.origin.viewer;
+            let request = Request { viewer, known: &known, port: target.port, spoken: self.call.spoken };
             request.listener(trail)?;
             self.to_targets(&known, std::slice::from_ref(target), trail, ways)?;
         }
@@ -175,15 +175,24 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Box<Break>> {
         let viewer = &self.origin.viewer;
         let order = ways.last().map_or(0, |it| it.choice.target + 1);
+        let subset = target.subset.as_deref();
+        let speech = Speech { viewer, known, port: port.number, subset, has_sidecar: self.origin.has_sidecar };
         let outside = known.is_external() && (self.call.outside || known.other_name().is_some());
-        if outside && known.is_looked_up() {
+        let is_looked_up = outside && known.is_looked_up();
+        if is_looked_up {
+            known.can_be_looked_up(viewer, port, subset)?;
+        }
+        if outside && self.call.outside {
+            speech.leaves(self.call.spoken, port)?;
+        }
+        if is_looked_up {
             let text = format!("the addresses of `{}` are the DNS's outside to say", known.host);
             trail.holds(HopKind::Endpoint, &self.here().name, "", text, known.place(&["spec", "resolution"]));
             let choice = Choice { target: order, ..Choice::default() };
             ways.push(Way { cluster: None, via: None, share: target.share, hops: Vec::new(), choice });
             return Ok(());
         }
-        let endpoints = known.chosen(viewer, port, target.subset.as_deref(), trail)?;
+        let endpoints = known.chosen(viewer, port, subset, trail)?;
         if endpoints.is_empty() {
             // Who is meant stands beside it: then it is the selector that is missing.
             let meant = self.call.meant.iter().flat_map(|(namespace, labels)| self.here().selected(namespace, labels));
@@ -199,14 +208,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let expected = self.expected(known, port)?;
-        let speech = Speech {
-            viewer,
-            known,
-            port: port.number,
-            subset: target.subset.as_deref(),
-            has_sidecar: self.origin.has_sidecar,
-        };
-        let balance = Balance::of(viewer, known, port.number, target.subset.as_deref());
+        let balance = Balance::of(viewer, known, port.number, subset);
         trail.unsure.extend(balance.unsure(&endpoints));
         let ranks: Vec<usize> = endpoints.iter().map(|it| balance.rank(it)).collect();
         let first = ranks.iter().min().copied().unwrap_or_default();

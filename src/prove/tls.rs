@@ -5,8 +5,9 @@ use serde_yaml::Value;
 use super::hop::{Break, HopKind};
 use super::object::Place;
 use super::route::{rules, subset};
-use super::service::{Known, Viewer};
+use super::service::{Known, KnownPort, Viewer};
 use super::value::{at, list, number, word};
+use crate::topology::{Family, Protocol};
 
 /// What is spoken to an endpoint.
 #[derive(Debug, Clone)]
@@ -66,6 +67,45 @@ impl Speech<'_> {
         } else {
             Spoken::Plain("the endpoint does not say that it takes mTLS".to_owned(), place)
         }
+    }
+
+    /// Breaks if the server outside of the mesh that has a port does not take what a rule makes of the call.
+    pub(super) fn leaves(&self, spoken: Option<Protocol>, port: &KnownPort) -> Result<(), Box<Break>> {
+        if !self.has_sidecar {
+            return Ok(());
+        }
+        let host = &self.known.host;
+        let broken = |why: String| Break::new(HopKind::Tls, &self.viewer.cluster.name, why);
+        let is_tls = |it: Option<Protocol>| it.is_some_and(|it| it.family() == Family::Tls);
+        let is_plain = spoken.is_some_and(|it| it.family() == Family::Http);
+        let place = match self.of_rules() {
+            Some(Spoken::Mutual(_, place)) => {
+                return Err(broken(format!("the sidecar speaks mTLS to `{host}`, which is outside of the mesh"))
+                    .at(place)
+                    .effect("the server does not take the certificate, or no TLS at all: 503 UF")
+                    .mend("let a rule of the host itself say DISABLE"));
+            }
+            Some(Spoken::Simple(mode, place)) if is_tls(spoken) => {
+                return Err(broken(format!(
+                    "the sidecar speaks TLS as `{mode}` says, around the TLS that the caller speaks"
+                ))
+                .at(place)
+                .effect("the server finds TLS within TLS, and resets the connection")
+                .mend("leave `tls` out, or let the caller speak plain text"));
+            }
+            Some(Spoken::Simple(..)) => return Ok(()),
+            Some(Spoken::Plain(_, place)) => place,
+            None => None,
+        };
+        if is_plain && is_tls(port.protocol) {
+            let takes = port.protocol.map_or("", Protocol::istio);
+            let why = format!("plain text comes to port {} of `{host}`, which takes {takes}", port.number);
+            return Err(broken(why)
+                .at(place.or_else(|| port.place.clone()))
+                .effect("the server answers 400, or resets the connection")
+                .mend("let a DestinationRule say `tls: {mode: SIMPLE}` for the port"));
+        }
+        Ok(())
     }
 
     /// What a DestinationRule says.

@@ -29,7 +29,7 @@ fn alias(name: &str, app: &str, port: u16, target: u16, protocol: &str) -> Strin
     )
 }
 
-fn route(name: &str, host: &str, spec: &str) -> String {
+pub(super) fn route(name: &str, host: &str, spec: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: default}}\n\
          spec: {{hosts: [{host}], {spec}}}\n"
@@ -45,7 +45,7 @@ fn shop(spec: &str) -> String {
 }
 
 /// The bundles of a topology, with further objects in the cluster `one`.
-fn tree(topology: &str, more: &[String]) -> BTreeMap<String, String> {
+pub(super) fn tree(topology: &str, more: &[String]) -> BTreeMap<String, String> {
     let mut tree = support::tree(&support::compile(topology));
     tree.insert("one/more.yaml".to_owned(), more.join("---\n"));
     *tree.get_mut("one/kustomization.yaml").expect("a cluster has one") += "- more.yaml\n";
@@ -60,7 +60,7 @@ fn followed(topology: &str, tree: &BTreeMap<String, String>, callee: &str) -> Re
 }
 
 /// `proved`, or the hop at which it breaks, and why.
-fn end(topology: &str, more: &[String], callee: &str) -> String {
+pub(super) fn end(topology: &str, more: &[String], callee: &str) -> String {
     match followed(topology, &tree(topology, more), callee) {
         Ok(_) => "proved".to_owned(),
         Err(it) => format!("{}: {}", it.broken.kind, it.broken.why),
