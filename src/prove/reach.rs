@@ -7,10 +7,10 @@ use super::cluster::Cluster;
 use super::crossing::{Crossing, ServerName};
 use super::endpoint::{Endpoint, Remote};
 use super::follow::Walk;
-use super::gateways::is_of_kubernetes;
+use super::gateways::{is_gateway, is_of_kubernetes};
 use super::hop::{Break, HopKind, Passed, Trail};
 use super::identity::{self, Expected, Peer};
-use super::object::Place;
+use super::object::{Object, Place};
 use super::path::Way;
 use super::pod::{Injection, Mtls, Pods};
 use super::tls::{self, Speech, Spoken};
@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
     fn beside(&self, step: &Step<'_>, pods: &Pods<'a>, port: Option<u16>, trail: &mut Trail) -> Result<(), Box<Break>> {
         let Step { speech, expected, .. } = step;
         let here = self.here();
-        self.are_meant(here, pods)?;
+        self.are_meant(here, pods, trail)?;
         pass(trail, here, pods);
         let has_sidecar = match pods.injection(here) {
             Injection::Yes => true,
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
             said: asked.map(|it| it.1),
         };
         for (pods, port) in crossing.pass(trail)? {
-            self.are_meant(there, &pods)?;
+            self.are_meant(there, &pods, trail)?;
             pass(trail, there, &pods);
             let place = pods.take_mtls(there, port)?;
             trail.holds(HopKind::Pod, &there.name, "", format!("{} take mTLS", described(&pods)), place);
@@ -264,7 +264,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Breaks if pods are not those of the service that the topology names.
-    fn are_meant(&self, cluster: &Cluster, pods: &Pods<'_>) -> Result<(), Box<Break>> {
+    fn are_meant(&self, cluster: &Cluster, pods: &Pods<'_>, trail: &mut Trail) -> Result<(), Box<Break>> {
+        // Of a name that is asked for and not declared, nobody says that it lies outside.
+        if self.call.outside && self.call.callee != self.call.host {
+            return self.lead_out(cluster, pods, trail);
+        }
         let is_meant = |it: &Meant| pods.namespace() == it.0 && fits(&pods.labels, &it.1);
         let Some((namespace, labels)) = self.call.meant.first() else { return Ok(()) };
         if self.call.meant.iter().any(is_meant) {
@@ -281,6 +285,29 @@ impl<'a> Walk<'a> {
             .effect("another service gets the call")
             .mend("lead to the pods that are meant"))
     }
+
+    /// Breaks if pods get what is for the outside and are no gateway, which may lead it on.
+    fn lead_out(&self, cluster: &Cluster, pods: &Pods<'_>, trail: &mut Trail) -> Result<(), Box<Break>> {
+        if are_of_gateway(cluster, pods) {
+            trail.trusts(format!("that the gateway {} leads `{}` on to the outside", pods.object, self.call.host));
+            return Ok(());
+        }
+        let callee = &self.call.callee;
+        let why = format!("{} answer, and `{callee}` is meant, which is outside of the mesh", described(pods));
+        Err(Break::new(HopKind::Owner, &cluster.name, why)
+            .at(pods.place(&["metadata", "labels"]))
+            .effect("a service of the mesh gets the call")
+            .mend("lead to the host that is meant"))
+    }
+}
+
+/// Whether pods are a gateway's: those of one that istiod injects, or that a Gateway selects.
+fn are_of_gateway(cluster: &Cluster, pods: &Pods<'_>) -> bool {
+    let selects = |it: &Object| {
+        let selector = pairs(&it.value, &["spec", "selector"]);
+        !is_of_kubernetes(it) && !selector.is_empty() && fits(&pods.labels, &selector)
+    };
+    is_gateway(pods.object) || cluster.of_kind_anywhere("Gateway").any(|it| selects(it))
 }
 
 /// "the pods of Deployment shop/cart".

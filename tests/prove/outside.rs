@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::broken;
-use super::routes::{end, route, tree};
+use super::routes::{end, route, tree, trusts};
 use crate::support;
 
 /// A caller, what it calls outside, and a service beside it.
@@ -88,4 +88,29 @@ fn plain_text_is_led_to_a_port_of_tls_with_a_rule_only() {
     assert_eq!(end(&both(), &[routed.clone(), rule("default", "api.stripe.com", of_port)], "stripe"), "proved");
     let off = rule("default", "api.stripe.com", &policy("DISABLE"));
     assert_eq!(end(&both(), &[routed, off], "stripe"), plain);
+}
+
+#[test]
+fn pods_of_the_mesh_do_not_answer_for_the_outside() {
+    let cart = "owner: the pods of Deployment default/cart answer, and `stripe` is meant, which is outside of the mesh";
+    assert_eq!(end(MESH, &[tls("host: cart, port: {number: 7070}")], "stripe"), cart);
+    // A gateway may lead on, and nobody follows it there.
+    let gateway = |annotations: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: egress, namespace: default}}\n\
+             spec: {{selector: {{matchLabels: {{app: egress}}}}, template: {{metadata: {{labels: {{app: egress}}{annotations}}}, \
+             spec: {{containers: [{{name: istio-proxy, image: auto}}]}}}}}}\n"
+        )
+    };
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: egress, namespace: default}\n\
+                   spec: {selector: {app: egress}, ports: [{name: tls, port: 443, targetPort: 8443}]}\n";
+    let led = |more: &[String]| [&[tls("host: egress, port: {number: 443}"), service.to_owned()], more].concat();
+    let injected = gateway(", annotations: {inject.istio.io/templates: gateway}");
+    let trust = "that the gateway Deployment default/egress leads `api.stripe.com` on to the outside";
+    assert_eq!(trusts(MESH, &led(&[injected]), "stripe"), trust);
+    let object = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: egress, namespace: default}\n\
+                  spec: {selector: {app: egress}, servers: [{port: {number: 443, name: tls, protocol: TLS}, \
+                  tls: {mode: PASSTHROUGH}, hosts: [api.stripe.com]}]}\n";
+    assert_eq!(trusts(MESH, &led(&[gateway(""), object.to_owned()]), "stripe"), trust);
+    assert_eq!(end(MESH, &led(&[gateway("")]), "stripe"), cart.replace("default/cart", "default/egress"));
 }

@@ -67,7 +67,7 @@ pub(super) fn end(topology: &str, more: &[String], callee: &str) -> String {
     }
 }
 
-fn trusts(topology: &str, more: &[String], callee: &str) -> String {
+pub(super) fn trusts(topology: &str, more: &[String], callee: &str) -> String {
     let path = followed(topology, &tree(topology, more), callee).unwrap_or_else(|it| panic!("{:?}", it.broken));
     path.trusts.join(", ")
 }
