@@ -76,8 +76,8 @@ impl<'a> Walk<'a> {
     fn by_pods(&self, trail: &mut Trail, ways: &mut Vec<Way>) -> Result<(), Box<Break>> {
         let (host, port) = self.origin.dialed(self.call, trail)?;
         let viewer = &self.origin.viewer;
-        let outside = self.call.outside;
-        let question = Question { viewer, capture: self.origin.capture(), host: &host, port, outside };
+        let (capture, has_sidecar, outside) = (self.origin.capture(), self.origin.has_sidecar, self.call.outside);
+        let question = Question { viewer, capture, has_sidecar, host: &host, port, outside };
         let known = match question.ask(trail)? {
             Found::Known(known) => known,
             Found::Outside => return self.past(&host, trail, ways),

@@ -23,6 +23,7 @@ pub(super) struct Question<'a> {
     pub(super) viewer: &'a Viewer<'a>,
     /// Whether the sidecar answers for names, and what says so.
     pub(super) capture: Option<Place>,
+    pub(super) has_sidecar: bool,
     pub(super) host: &'a str,
     pub(super) port: u16,
     /// Whether the DNS of the world may know it.
@@ -243,10 +244,13 @@ impl<'a> Question<'a> {
         Ok(())
     }
 
-    /// A host of which others are told. The DNS of the cluster knows a Service all the same.
+    /// A host of which others are told. The DNS of the cluster knows a Service all the same, and that of the world what
+    /// lies outside.
     fn hidden(&self, name: &str, why: Box<Break>) -> Result<Option<Found<'a>>, Box<Break>> {
         let service = self.cluster().known(name).into_iter().any(|it| it.is_service());
-        let effect = match (service, self.cluster().install.registry_only()) {
+        let only = self.cluster().install.registry_only().filter(|_| self.has_sidecar);
+        let effect = match (service || self.outside, only) {
+            (true, None) if !service => return Ok(None),
             (false, _) => NOT_FOUND,
             (true, Some(_)) => "the sidecar lets out only what it knows: 502, or the connection is reset",
             (true, None) => "the call leaves the sidecar in plain text, past routes and gateways",

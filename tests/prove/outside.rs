@@ -15,6 +15,8 @@ services:
 externals: {stripe: {hosts: api.stripe.com, ports: {https: 443}, callers: [web]}}
 "#;
 
+const ENTRY: &str = "one/20-mesh/external-stripe.yaml";
+
 /// The same, called in plain text, too.
 fn both() -> String {
     MESH.replace("{https: 443}", "{http: 80, https: 443}")
@@ -34,6 +36,17 @@ fn policy(mode: &str) -> String {
 fn tls(to: &str) -> String {
     let matched = "match: [{sniHosts: [api.stripe.com]}]";
     route("stripe", "api.stripe.com", &format!("tls: [{{{matched}, route: [{{destination: {{{to}}}}}]}}]"))
+}
+
+/// What is broken if the entry says something else.
+fn edited(topology: &str, edits: &[(&str, &str)], more: &[String]) -> Vec<String> {
+    let mut tree = tree(topology, more);
+    let entry = tree.get_mut(ENTRY).expect("it is written");
+    for (from, to) in edits {
+        assert!(entry.contains(from), "{entry}");
+        *entry = entry.replace(from, to);
+    }
+    ends(topology, &tree)
 }
 
 fn ends(topology: &str, tree: &BTreeMap<String, String>) -> Vec<String> {
@@ -113,4 +126,18 @@ fn pods_of_the_mesh_do_not_answer_for_the_outside() {
                   tls: {mode: PASSTHROUGH}, hosts: [api.stripe.com]}]}\n";
     assert_eq!(trusts(MESH, &led(&[gateway(""), object.to_owned()]), "stripe"), trust);
     assert_eq!(end(MESH, &led(&[gateway("")]), "stripe"), cart.replace("default/cart", "default/egress"));
+}
+
+/// What a sidecar is not told of it passes on, unless it lets out only what it knows.
+#[test]
+fn what_is_hidden_lies_outside_all_the_same() {
+    let only = MESH.replace("version: 1\n", "version: 1\nmesh: {outbound: registry-only}\n");
+    let others = [("exportTo:\n  - \".\"\n", "exportTo: [other]\n")];
+    assert_eq!(edited(MESH, &others, &[]), Vec::<String>::new());
+    let wrong = edited(&only, &others, &[]).concat();
+    assert!(wrong.contains("scope: ServiceEntry default/stripe is not exported"), "{wrong}");
+    let sidecar = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: a, namespace: default}\n\
+                   spec: {workloadSelector: {labels: {app: web}}, egress: [{hosts: ['*/*.local']}]}\n";
+    assert_eq!(edited(MESH, &[], &[sidecar.to_owned()]), Vec::<String>::new());
+    assert!(edited(&only, &[], &[sidecar.to_owned()]).concat().contains("scope: "));
 }
