@@ -337,6 +337,15 @@ impl<'a> Known<'a> {
                 && (resolution.is_empty() || ["DNS", "NONE", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"].contains(&resolution))
     }
 
+    /// Whether the host is its own and only endpoint, which the DNS outside knows.
+    pub(super) fn is_own_endpoint(&self) -> bool {
+        let spec = &self.object.value["spec"];
+        !self.is_service()
+            && word(spec, &["resolution"]).starts_with("DNS")
+            && list(spec, &["endpoints"]).is_empty()
+            && at(spec, &["workloadSelector"]).is_none()
+    }
+
     /// Identities that are expected of whoever answers.
     pub(super) fn alternatives(&self) -> Vec<(String, Option<Place>)> {
         if self.is_service() {

@@ -177,7 +177,11 @@ impl<'a> Walk<'a> {
         let order = ways.last().map_or(0, |it| it.choice.target + 1);
         let subset = target.subset.as_deref();
         let speech = Speech { viewer, known, port: port.number, subset, has_sidecar: self.origin.has_sidecar };
-        let outside = known.is_external() && (self.call.outside || known.other_name().is_some());
+        let outside = if self.call.outside {
+            known.is_external() || known.is_own_endpoint()
+        } else {
+            known.is_external() && known.other_name().is_some()
+        };
         let is_looked_up = outside && known.is_looked_up();
         if is_looked_up {
             known.can_be_looked_up(viewer, port, subset)?;

@@ -103,7 +103,7 @@ impl<'a> Question<'a> {
             );
             return Ok(Some(Found::Known(known)));
         }
-        if known.is_external() {
+        if known.is_external() || self.outside && known.is_own_endpoint() {
             let text = format!("the DNS outside knows `{name}`, and the sidecar {}", known.object);
             trail.holds(HopKind::Name, &cluster.name, name, text, known.place(&["spec", "hosts"]));
             return Ok(Some(Found::Known(known)));

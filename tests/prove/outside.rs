@@ -141,3 +141,15 @@ fn what_is_hidden_lies_outside_all_the_same() {
     assert_eq!(edited(MESH, &[], &[sidecar.to_owned()]), Vec::<String>::new());
     assert!(edited(&only, &[], &[sidecar.to_owned()]).concat().contains("scope: "));
 }
+
+/// A host without endpoints is its own endpoint, wherever it is said to be.
+#[test]
+fn a_host_that_is_looked_up_stands_behind_itself() {
+    let internal = ("MESH_EXTERNAL", "MESH_INTERNAL");
+    assert_eq!(edited(MESH, &[internal], &[]), Vec::<String>::new());
+    assert!(edited(MESH, &[internal, ("DNS", "STATIC")], &[]).concat().contains("nobody stands behind"));
+    let selector = ("  resolution:", "  workloadSelector: {labels: {app: nobody}}\n  resolution:");
+    assert!(edited(MESH, &[internal, selector], &[]).concat().contains("stripe"));
+    let mutual = rule("default", "api.stripe.com", &policy("ISTIO_MUTUAL"));
+    assert!(edited(MESH, &[internal], &[mutual]).concat().contains("tls: "));
+}
