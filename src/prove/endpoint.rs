@@ -294,6 +294,14 @@ impl<'a> Known<'a> {
     fn has_resolution(&self, cluster: &str) -> Result<(), Box<Break>> {
         let broken = |why: String| Break::new(HopKind::Endpoint, cluster, why);
         let field = ["spec", "resolution"];
+        if let Some(index) = self.looks_up_a_wildcard() {
+            let field = ["spec", "hosts", &index.to_string()];
+            let why = format!("the resolution is DNS, and nobody looks up `{}`", self.host);
+            return Err(broken(why)
+                .at(self.place(&field))
+                .effect("the API server refuses the object")
+                .mend("set `resolution` to NONE, or write `endpoints`"));
+        }
         if self.is_service() || self.is_external() {
             return Ok(());
         }
@@ -344,6 +352,15 @@ impl<'a> Known<'a> {
             && word(spec, &["resolution"]).starts_with("DNS")
             && list(spec, &["endpoints"]).is_empty()
             && at(spec, &["workloadSelector"]).is_none()
+    }
+
+    /// The host of an entry that is to be looked up and is no name, if one is.
+    fn looks_up_a_wildcard(&self) -> Option<usize> {
+        let spec = &self.object.value["spec"];
+        let is_looked_up = !self.is_service() && word(spec, &["resolution"]).starts_with("DNS");
+        let is_written = !list(spec, &["endpoints"]).is_empty();
+        let mut hosts = words(spec, &["hosts"]);
+        hosts.position(|it| it.starts_with('*')).filter(|_| is_looked_up && !is_written)
     }
 
     /// Identities that are expected of whoever answers.

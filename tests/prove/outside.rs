@@ -153,3 +153,12 @@ fn a_host_that_is_looked_up_stands_behind_itself() {
     let mutual = rule("default", "api.stripe.com", &policy("ISTIO_MUTUAL"));
     assert!(edited(MESH, &[internal], &[mutual]).concat().contains("tls: "));
 }
+
+#[test]
+fn a_wildcard_is_not_looked_up() {
+    let wide = ("- api.stripe.com", "- \"*.stripe.com\"");
+    let refused = edited(MESH, &[wide], &[]).concat();
+    assert!(refused.contains("endpoint: the resolution is DNS, and nobody looks up `*.stripe.com`"), "{refused}");
+    let named = ("  resolution: DNS", "  endpoints: [{address: eu.stripe.com}]\n  resolution: DNS");
+    assert_eq!(edited(MESH, &[wide, named], &[]), Vec::<String>::new());
+}
