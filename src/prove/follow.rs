@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
     fn look(&self, host: &str, target: &Target) -> Result<Known<'a>, Box<Break>> {
         let broken =
             |why: String| self.broken(HopKind::Route, why).at(target.place.as_ref().map(|it| it.below(&["host"])));
-        match self.origin.viewer.look(host) {
+        match self.origin.viewer.look_at(host, Some(target.port)) {
             Lookup::Seen(known) => match known.other_name().filter(|_| self.here().istio.minor >= 9) {
                 // Of a name that stands for one that stands for another, Istio takes the next one only.
                 Some(name) if name != host => match self.origin.viewer.look(name) {
@@ -148,7 +148,8 @@ impl<'a> Walk<'a> {
         ways: &mut Vec<Way>,
     ) -> Result<(), Box<Break>> {
         for target in targets {
-            let known = if target.host == called.host { called.clone() } else { self.look(&target.host, target)? };
+            let is_called = target.host == called.host && called.ports().iter().any(|it| it.number == target.port);
+            let known = if is_called { called.clone() } else { self.look(&target.host, target)? };
             let port = self.port_of(&known, target)?;
             self.to_endpoints(&known, &port, target, trail, ways)?;
         }

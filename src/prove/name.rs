@@ -83,7 +83,7 @@ impl<'a> Question<'a> {
 
     fn one(&self, name: &str, trail: &mut Trail) -> Result<Option<Found<'a>>, Box<Break>> {
         let cluster = self.cluster();
-        let known = match self.viewer.look(name) {
+        let known = match self.viewer.look_at(name, Some(self.port)) {
             Lookup::Missing => return Ok(None),
             Lookup::Hidden(why) => return self.hidden(name, why),
             Lookup::Seen(known) => known,

@@ -139,6 +139,11 @@ fn of_entry(port: &Value) -> Option<Protocol> {
 impl<'a> Viewer<'a> {
     /// Looks for a host as istiod tells it to this viewer.
     pub(super) fn look(&self, host: &str) -> Lookup<'a> {
+        self.look_at(host, None)
+    }
+
+    /// Looks for a host that is called at a port: entries of one namespace that are alike have theirs together.
+    pub(super) fn look_at(&self, host: &str, port: Option<u16>) -> Lookup<'a> {
         let mut hidden = None;
         let mut seen: Vec<Known<'a>> = Vec::new();
         for known in self.cluster.known(host) {
@@ -149,11 +154,27 @@ impl<'a> Viewer<'a> {
         }
         // The own namespace first, then what Kubernetes itself knows.
         let rank = |it: &Known<'_>| (it.host != host, it.namespace() != self.namespace, !it.is_service());
-        match (seen.into_iter().min_by_key(rank), hidden) {
+        let first = seen.iter().min_by_key(|it| rank(it));
+        let has = |it: &Known<'_>| port.is_none_or(|port| it.ports().iter().any(|it| it.number == port));
+        let other =
+            first.filter(|it| !has(it)).and_then(|it| seen.iter().find(|more| self.adds(it, more) && has(more)));
+        match (other.or(first).cloned(), hidden) {
             (Some(known), _) => Lookup::Seen(known),
             (None, Some(why)) => Lookup::Hidden(why),
             (None, None) => Lookup::Missing,
         }
+    }
+
+    /// Whether the ports of one entry are added to those of another.
+    fn adds(&self, known: &Known<'_>, more: &Known<'_>) -> bool {
+        let resolution = |it: &Known<'_>| word(&it.object.value, &["spec", "resolution"]).replace("NONE", "");
+        // A Sidecar of 1.4 takes the first alone.
+        let is_first_alone = self.cluster.istio.minor < 5 && !self.is_gateway && self.sidecar().is_some();
+        !is_first_alone
+            && !known.is_service()
+            && !more.is_service()
+            && (&known.host, known.namespace()) == (&more.host, more.namespace())
+            && resolution(known) == resolution(more)
     }
 
     /// Why this viewer is not told of a host, if it is not.

@@ -155,6 +155,25 @@ fn a_host_that_is_looked_up_stands_behind_itself() {
 }
 
 #[test]
+fn entries_of_one_host_have_their_ports_together() {
+    let entry = |name: &str, more: &str| {
+        let (port, said) = if name == "a" { (80, "HTTP") } else { (443, "HTTPS") };
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: default}}\n\
+             spec: {{hosts: [api.stripe.com], location: MESH_EXTERNAL, resolution: {more}, \
+             ports: [{{number: {port}, name: {said}, protocol: {said}}}]}}\n"
+        )
+    };
+    let ends = |second: &str| {
+        let mut tree = tree(&both(), &[]);
+        tree.insert(ENTRY.to_owned(), [entry("a", "DNS"), entry("b", second)].join("---\n"));
+        ends(&both(), &tree)
+    };
+    assert_eq!(ends("DNS"), Vec::<String>::new());
+    assert!(ends("NONE").concat().contains("has no port 443"), "{:?}", ends("NONE"));
+}
+
+#[test]
 fn a_wildcard_is_not_looked_up() {
     let wide = ("- api.stripe.com", "- \"*.stripe.com\"");
     let refused = edited(MESH, &[wide], &[]).concat();
