@@ -82,7 +82,10 @@ impl<'a> Walk<'a> {
             Found::Known(known) => known,
             Found::Outside => return self.past(&host, trail, ways),
         };
-        let request = Request { viewer, known: &known, port, spoken: self.call.spoken };
+        // Routes may be for a name of which the sidecar knows a wildcard only.
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let asked = if known.host.starts_with('*') { name.as_str() } else { known.host.as_str() };
+        let request = Request { viewer, known: &known, host: asked, port, spoken: self.call.spoken };
         let listener = request.listener(trail)?;
         let targets = request.targets(&listener, trail)?;
         self.to_targets(&known, &targets, trail, ways)
@@ -94,7 +97,8 @@ impl<'a> Walk<'a> {
             let known = self.look(&target.host, target)?;
             self.port_of(&known, target)?;
             let viewer = &self.origin.viewer;
-            let request = Request { viewer, known: &known, port: target.port, spoken: self.call.spoken };
+            let host = &target.host;
+            let request = Request { viewer, known: &known, host, port: target.port, spoken: self.call.spoken };
             request.listener(trail)?;
             self.to_targets(&known, std::slice::from_ref(target), trail, ways)?;
         }
@@ -119,6 +123,12 @@ impl<'a> Walk<'a> {
         let broken =
             |why: String| self.broken(HopKind::Route, why).at(target.place.as_ref().map(|it| it.below(&["host"])));
         match self.origin.viewer.look_at(host, Some(target.port)) {
+            // Istio has a cluster of the wildcard, and none of this name.
+            Lookup::Seen(known) if known.host != host => {
+                Err(broken(format!("a route leads to `{host}`, of which {} has a wildcard only", known.object))
+                    .effect("503 NC: no cluster found")
+                    .mend("add a ServiceEntry of that host"))
+            }
             Lookup::Seen(known) => match known.other_name().filter(|_| self.here().istio.minor >= 9) {
                 // Of a name that stands for one that stands for another, Istio takes the next one only.
                 Some(name) if name != host => match self.origin.viewer.look(name) {

@@ -39,6 +39,8 @@ fn read_weight(weight: &Value) -> Option<u64> {
 pub(super) struct Request<'a> {
     pub(super) viewer: &'a Viewer<'a>,
     pub(super) known: &'a Known<'a>,
+    /// The name that is asked for, of which a wildcard may be what is known.
+    pub(super) host: &'a str,
     pub(super) port: u16,
     /// What the caller speaks, if it is known.
     pub(super) spoken: Option<Protocol>,
@@ -113,7 +115,7 @@ impl<'a> Request<'a> {
 
     fn of_kind(&self, kind: &str, trail: &mut Trail) -> Result<Vec<Target>, Box<Break>> {
         let viewer = self.viewer;
-        let asker = Asker { viewer, gateway: MESH.to_owned(), port: self.port, host: &self.known.host, path: "/" };
+        let asker = Asker { viewer, gateway: MESH.to_owned(), port: self.port, host: self.host, path: "/" };
         let mut targets = Vec::new();
         for routes in self.routes(kind) {
             let led: Result<Vec<Option<Led>>, _> = routes.iter().map(|it| asker.led(it, kind)).collect();
@@ -145,15 +147,14 @@ impl<'a> Request<'a> {
     /// oldest is, and no file says which that is.
     fn routes(&self, kind: &str) -> Vec<Vec<&'a Arc<Object>>> {
         let viewer = self.viewer;
-        let all = viewer.cluster.about("VirtualService", &self.known.host).into_iter();
+        let all = viewer.cluster.about("VirtualService", self.host).into_iter();
         // From the most precise name to the widest, which counts for HTTP of today only.
         let by_name = kind == "http" && viewer.cluster.istio.minor >= 9;
         let mut names: Vec<String> = Vec::new();
         let mut ranked: BTreeMap<(usize, usize), Vec<&Arc<Object>>> = BTreeMap::new();
         for object in all.filter(|it| viewer.sees_routes(it)) {
             let hosts = words(&object.value, &["spec", "hosts"]).map(|it| whole(it, &object.id.namespace));
-            let name =
-                hosts.filter(|it| covers(it, &self.known.host)).max_by_key(|it| (*it == self.known.host, it.len()));
+            let name = hosts.filter(|it| covers(it, self.host)).max_by_key(|it| (*it == self.host, it.len()));
             let name = name.unwrap_or_default();
             if !names.contains(&name) {
                 names.push(name.clone());

@@ -173,6 +173,25 @@ fn entries_of_one_host_have_their_ports_together() {
     assert!(ends("NONE").concat().contains("has no port 443"), "{:?}", ends("NONE"));
 }
 
+/// A route of a name is for it, though an entry knows it by a wildcard only.
+#[test]
+fn routes_of_a_name_under_a_wildcard_are_followed() {
+    let wide = [("- api.stripe.com", "- \"*.stripe.com\""), ("resolution: DNS", "resolution: NONE")];
+    assert_eq!(edited(&both(), &wide, &[]), Vec::<String>::new());
+    let http = |host: &str| route("stripe", host, "http: [{route: [{destination: {host: nobody}}]}]");
+    for (host, port) in [("api.stripe.com", 80), ("'*.stripe.com'", 80), ("other.stripe.com", 0)] {
+        let found = edited(&both(), &wide, &[http(host)]);
+        assert_eq!(found.len(), usize::from(port > 0), "{host}: {found:?}");
+        assert!(found.iter().all(|it| it.contains(&format!(":{port}`")) && it.contains("nobody")), "{found:?}");
+    }
+    let found = edited(&both(), &wide, &[tls("host: nobody")]).concat();
+    assert!(found.contains(":443`") && found.contains("nobody"), "{found}");
+    // Nothing is led to the name itself.
+    let found = edited(&both(), &wide, &[tls("host: api.stripe.com")]).concat();
+    let wrong = "route: a route leads to `api.stripe.com`, of which ServiceEntry default/stripe has a wildcard only";
+    assert!(found.contains(wrong), "{found}");
+}
+
 #[test]
 fn a_wildcard_is_not_looked_up() {
     let wide = ("- api.stripe.com", "- \"*.stripe.com\"");
