@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::cluster::Cluster;
 use super::dns;
+use super::endpoint::Endpoint;
 use super::hop::{Break, HopKind, Trail};
 use super::object::Place;
 use super::service::{CLUSTER_DOMAIN, Known, Lookup, Viewer};
@@ -94,6 +95,7 @@ impl<'a> Question<'a> {
             return self.other(name, other, &known, trail);
         }
         if known.is_service() {
+            self.has_pods(name, &known)?;
             trail.holds(
                 HopKind::Name,
                 &cluster.name,
@@ -112,6 +114,27 @@ impl<'a> Question<'a> {
         trail.holds(HopKind::Name, &cluster.name, name, by.0, by.1.or_else(|| known.place(&["spec", "hosts"])));
         self.address(&known, trail)?;
         Ok(Some(Found::Known(known)))
+    }
+
+    /// Breaks if a name is that of pods alone, and none of the cluster have it.
+    fn has_pods(&self, name: &str, known: &Known<'a>) -> Result<(), Box<Break>> {
+        let field = ["spec", "clusterIP"];
+        let ports = known.ports();
+        let port = ports.iter().find(|it| it.number == self.port);
+        let Some(port) = port.filter(|_| word(&known.object.value, &field) == "None") else {
+            return Ok(());
+        };
+        let endpoints = known.endpoints(self.viewer, port)?;
+        let is_elsewhere = |it: &Endpoint<'_>| matches!(it, Endpoint::Address(it) if !it.is_listed);
+        if endpoints.is_empty() || !endpoints.iter().all(is_elsewhere) {
+            return Ok(());
+        }
+        let why = format!("`{name}` is headless, and no pods of `{}` stand behind it", self.cluster().name);
+        Err(self
+            .broken(HopKind::Name, why)
+            .at(known.place(&field))
+            .effect(NOT_FOUND)
+            .mend("leave `clusterIP: None` out, so that the name has an address"))
     }
 
     /// A Service that is but another name leads where that does; what the mesh does not know lies outside.

@@ -380,3 +380,22 @@ fn a_gateway_that_may_be_left_out_for_another_is_told() {
     *file = file.replace("  servers:\n", &format!("  servers:\n  - {{{port}, {simple}, hosts: [{cart}]}}\n"));
     assert_eq!(broken(&world(&mesh, &same).prove()).len(), 2);
 }
+
+/// The name of a headless Service is that of its pods: who stands behind the gateway of another cluster has none there.
+#[test]
+fn a_headless_service_needs_pods_of_the_own_cluster() {
+    let folder = support::root().join("tests/golden/cluster_local");
+    let (mesh, good) = (topology(&folder), support::read_tree(&folder.join("out")));
+    let ends = |more: &str| {
+        let mut tree = good.clone();
+        let file = tree.get_mut("west/20-mesh/cart.shop.yaml").expect("it is written");
+        assert!(file.contains("spec:\n  ports:\n"), "{file}");
+        *file = file.replacen("spec:\n  ports:\n", "spec:\n  clusterIP: None\n  ports:\n", 1) + more;
+        broken(&world(&mesh, &tree).prove()).join("\n")
+    };
+    let wrong = "name: `cart.shop.svc.cluster.local` is headless, and no pods of `west` stand behind it";
+    assert!(ends("").contains(wrong), "{}", ends(""));
+    let pods = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: cart, namespace: shop, labels: {app: cart}}\n\
+                spec: {serviceAccountName: cart, containers: [{name: cart, image: example.com/cart}]}\n";
+    assert!(!ends(pods).contains("headless"), "{}", ends(pods));
+}
