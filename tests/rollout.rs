@@ -445,6 +445,13 @@ fn what_no_order_spares_is_said() {
         let text = plan.text("rollout");
         assert!(!plan.is_gapless() && words.iter().all(|it| text.contains(it)), "{text}");
     }
+    // What comes from outside is led to the old port or the new, and the Service has one of them.
+    let text = plan(OPEN, &OPEN.replace("http: 8080", "http: 8081")).text("rollout");
+    for port in [8080, 8081] {
+        let call =
+            format!("- the ingress `front` in `c1` calls `web` at `web.shop.svc.cluster.local:{port}`. It is cut");
+        assert!(text.contains(&call), "{text}");
+    }
 }
 
 #[test]

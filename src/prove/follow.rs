@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
             }
             Lookup::Seen(known) => match known.other_name().filter(|_| self.here().istio.minor >= 9) {
                 // Of a name that stands for one that stands for another, Istio takes the next one only.
-                Some(name) if name != host => match self.origin.viewer.look(name) {
+                Some(name) => match self.origin.viewer.look(name) {
                     Lookup::Seen(known) if known.other_name().is_none() => Ok(known),
                     _ => Err(broken(format!(
                         "a route leads to `{host}`, which is `{name}`, and that is no host of the mesh"
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
                     .effect("503 NC: no cluster found")
                     .mend("add a ServiceEntry of that host, and lead there")),
                 },
-                _ => Ok(known),
+                None => Ok(known),
             },
             Lookup::Hidden(why) => Err(why.effect("503 NC: no cluster found")),
             Lookup::Missing => {

@@ -134,6 +134,7 @@ fn faults_that_people_make_with_the_sample_are_found() {
     assert_eq!(with("two.yaml", &|it| it.replace("address: 192.0.2.1", "address: ''")), [HopKind::Endpoint]);
     // The names of the mesh are led to nobody.
     assert_eq!(with("two.yaml", &|it| it.replace(STUB, "")), [HopKind::Name]);
+    assert_eq!(with("two.yaml", &|it| it.replace("name: kube-dns,", "name: other,")), [HopKind::Name]);
     assert_eq!(
         with("two/10-istio/install.yaml", &|it| it
             .replace("{enabled: true}}\n  values", "{enabled: false}}\n  values")),
@@ -142,6 +143,25 @@ fn faults_that_people_make_with_the_sample_are_found() {
     // One cluster was installed without what serves the others.
     let disabled = |it: &str| it.replace("multiCluster: {enabled: true}", "multiCluster: {enabled: false}");
     assert_eq!(with("one/10-istio/install.yaml", &disabled), [HopKind::Gateway]);
+}
+
+/// From 1.6 to 1.8 an `EnvoyFilter` rewrites the names of the suffix at the gateway, which the charts bring or others.
+#[test]
+fn a_gateway_that_rewrites_no_names_passes_nothing_on() {
+    let ends = |release: &str, more: &str| {
+        let mesh = support::compile(&OF_GOOGLE.replace("1.5.2", release));
+        let mut tree = of_google();
+        let install = tree.get_mut("one/10-istio/install.yaml").expect("it was made");
+        *install = install.replace("multiCluster: {", "multiCluster: {includeEnvoyFilter: false, ");
+        tree.get_mut("one.yaml").expect("it was made").push_str(more);
+        let world = world(&mesh, &tree);
+        world.prove().broken.iter().map(|it| it.1.broken.kind).collect::<Vec<_>>()
+    };
+    let filter =
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: it, namespace: istio-system}\n";
+    assert_eq!(ends("1.6.14", ""), [HopKind::Chain]);
+    assert_eq!(ends("1.6.14", filter), []);
+    assert_eq!(ends("1.5.2", ""), []);
 }
 
 /// The shape of `samples/multicluster` and `samples/helloworld`: one service in two clusters, everything that ends

@@ -67,10 +67,20 @@ fn endpoints_that_somebody_lists_are_followed() {
         vec![],
         vec![slice("other", "")],
         vec![slice("cart", ", conditions: {ready: false}")],
+        vec![slice("cart", "").replace("IPv4", "FQDN")],
         vec![endpoints("10.0.0.1", "other")],
     ] {
         assert_eq!(told(MESH, &[std::slice::from_ref(&listed), &more[..]].concat()), nobody, "{more:?}");
     }
+    // Whom a selector names is not listed, and a name is looked up for nobody.
+    let selected = service(&format!("selector: {{app: cart}}, {PORTS}"));
+    let trust = "Some(\"one\") pods with app=cart in `one`, which somebody else deploys";
+    assert_eq!(told(MESH, &[selected, endpoints("10.0.0.1", "tcp")]), trust);
+    let machine = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm, namespace: default}\n\
+                   spec: {address: cart.example.com, labels: {app: vm}}\n";
+    let of_machine = service(&format!("selector: {{app: vm}}, {PORTS}"));
+    let wrong = "endpoint: nobody stands behind `cart.default.svc.cluster.local`";
+    assert_eq!(told(MESH, &[of_machine, machine.to_owned()]), wrong);
     // Pods of it are written: then it is the selector that is missing.
     let written = MESH.replace("workload: elsewhere, serviceAccount: cart", "workload: {image: example.com/cart}");
     let mesh = support::compile(&written);
@@ -117,12 +127,16 @@ fn a_service_that_is_another_name_leads_there() {
     let alias = |name: &str| named(name).replace("name: cart,", "name: alias,");
     let more = |name: &str| vec![service(&format!("selector: {{app: cart}}, {PORTS}")), route.to_owned(), alias(name)];
     assert!(told(MESH, &more("cart.default.svc.cluster.local")).starts_with("Some(\"one\")"));
-    assert!(told(MESH, &more("cart.example.com")).starts_with("route: "));
+    for name in ["cart.example.com", "alias.default.svc.cluster.local", "second.default.svc.cluster.local"] {
+        let second = named("cart.default.svc.cluster.local").replace("name: cart,", "name: second,");
+        assert!(told(MESH, &[more(name), vec![second]].concat()).starts_with("route: "), "{name}");
+    }
     // Before 1.9 the sidecar looks it up, at its own ports.
     let old = MESH
         .replace("version: 1\n", "version: 1\nallow: [T0306]\n")
         .replace("one: {istio: \"1.31.0\"}", "one: {istio: \"1.7.8\"}");
     assert_eq!(told(&old, &[named("cart.example.com")]), "None ");
+    assert_eq!(told(&old, &more("cart.example.com")), "None ");
     let wrong = named("cart.example.com").replace("port: 7070", "port: 7071");
     assert!(told(&old, std::slice::from_ref(&wrong)).contains("has no port 7070"));
     assert_eq!(told(MESH, &[wrong]), "None ");

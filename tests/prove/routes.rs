@@ -350,6 +350,48 @@ fn a_second_route_counts_for_whom_it_is_told() {
     assert_eq!(seen(&[own("z", "a", "nobody", "")]), ("nobody", 0));
 }
 
+/// The Sidecar of the caller's pods, of its namespace, or of the root restricts it, in that order; a gateway none.
+#[test]
+fn a_sidecar_lets_in_what_it_lists() {
+    let all = MESH.replace("version: 1\n", "version: 1\nmesh: {scope: mesh}\n");
+    let sidecar = |name: &str, namespace: &str, selector: &str, egress: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+             spec: {{{selector}{egress}}}\n"
+        )
+    };
+    let sees = |more: &[String]| end(&all, more, "shop") == "proved";
+    for (hosts, is_seen) in [
+        ("./*", true),
+        ("~/*", false),
+        ("'*/*'", true),
+        ("default/*", true),
+        ("other/*", false),
+        ("default/shop.default.svc.cluster.local", true),
+        ("default/cart.default.svc.cluster.local", false),
+    ] {
+        assert_eq!(
+            sees(&[sidecar("a", "default", "", &format!("egress: [{{hosts: [{hosts}]}}]"))]),
+            is_seen,
+            "{hosts}"
+        );
+    }
+    assert!(sees(&[sidecar("a", "default", "", "")]));
+    let none = "egress: [{hosts: ['~/*']}]";
+    let of = |app: &str| format!("workloadSelector: {{labels: {{app: {app}}}}}, ");
+    assert!(!sees(&[sidecar("a", "default", &of("web"), none)]));
+    assert!(sees(&[sidecar("a", "default", &of("other"), none)]));
+    assert!(sees(&[sidecar("a", "default", "", none), sidecar("b", "default", &of("web"), "")]));
+    let root = sidecar("a", "istio-system", "", none);
+    assert!(!sees(std::slice::from_ref(&root)) && sees(&[root.clone(), sidecar("a", "default", "", "")]));
+    assert!(sees(&[sidecar("a", "istio-system", &of("web"), none)]));
+    assert_eq!(end(&all, &[root], "web"), "proved");
+    // Routes of a wide name are seen by who sees one that it covers.
+    let wide = route("a", "'*.default.svc.cluster.local'", "http: [{route: [{destination: {host: nobody}}]}]");
+    let one = sidecar("a", "default", "", "egress: [{hosts: [default/shop.default.svc.cluster.local]}]");
+    assert!(end(&all, &[wide, one], "shop").contains("nobody"));
+}
+
 #[test]
 fn a_route_of_tcp_that_is_for_others_leaves_the_call_to_the_next() {
     let of = |name: &str, matched: &str, to: &str| {

@@ -231,6 +231,7 @@ fn what_was_not_run_on_a_cluster_is_found_as_the_sources_of_istio_say() {
         (entry, "address: 34.70.9.157", "address: east.example.com", "endpoint"),
         ("west/20-mesh/cart.shop.yaml", "address: 34.70.9.157", "address: east.example.com", "endpoint"),
         (entry, "240.0.38.22", "224.0.0.5", "address"),
+        ("west/40-apps/web.shop.yaml", "          value: cart.shop.svc.cluster.local:7070\n", "", "name"),
         ("east/20-mesh/east-west-gateway.yaml", "number: 15443", "targetPort: 15443", "gateway"),
         ("east/00-namespaces/shop.yaml", "istio-injection: enabled", "istio-injection: disabled", "pod"),
         ("west/00-namespaces/shop.yaml", "istio-injection: enabled", "team: shop", "name"),

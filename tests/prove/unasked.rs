@@ -119,6 +119,22 @@ fn pods_without_a_policy_are_unguarded() {
         unguarded(&MESH.replace("services:", "mesh: {authorization: declared}\nservices:")),
         Vec::<String>::new()
     );
+    let is_guarded = |namespace: &str, spec: &str| {
+        let mesh = support::compile(MESH);
+        let mut files = support::tree(&mesh);
+        let policy = format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+             metadata: {{name: it, namespace: {namespace}}}\nspec: {{{spec}rules: [{{}}]}}\n"
+        );
+        files.get_mut("east/40-apps/cart.default.yaml").expect("it is written").push_str(&policy);
+        let world = World::of_tree(&mesh, "out", &super::files(&files), "default").expect("it can be read");
+        world.prove().unasked.iter().all(|it| it.kind != UnaskedKind::Unguarded)
+    };
+    let of = |app: &str| format!("selector: {{matchLabels: {{app: {app}}}}}, ");
+    assert!(is_guarded("default", "") && is_guarded("default", &of("cart")) && is_guarded("istio-system", ""));
+    assert!(is_guarded("default", "action: CUSTOM, provider: {name: x}, "));
+    assert!(!is_guarded("default", &of("other")) && !is_guarded("other", ""));
+    assert!(!is_guarded("default", "action: AUDIT, "));
 }
 
 /// A gateway before 1.9 asks for no host: whatever has a Service there can be called.
