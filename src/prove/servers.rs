@@ -22,6 +22,9 @@ pub(super) struct Server {
     pub(super) passes: bool,
     /// As they are written.
     hosts: Vec<String>,
+    bind: String,
+    has_tls: bool,
+    family: Option<Family>,
     /// Its number in the object, if others of the same pods may collide with it.
     index: Option<usize>,
     pub(super) place: Place,
@@ -42,6 +45,9 @@ fn servers(object: &Arc<Object>) -> Vec<Server> {
         port: number(it, &["port", "number"]),
         passes: word(it, &["tls", "mode"]) == "AUTO_PASSTHROUGH",
         hosts: words(it, &["hosts"]).map(str::to_owned).collect(),
+        bind: word(it, &["bind"]).to_owned(),
+        has_tls: at(it, &["tls"]).is_some_and(|it| !it.is_null()),
+        family: family(word(it, &["port", "protocol"])),
         index: Some(index),
         place: Place::new(object, &["spec", "servers", &index.to_string()]),
     })
@@ -64,6 +70,9 @@ fn listeners(object: &Arc<Object>) -> Vec<Server> {
                 && labels.contains_key(NETWORK_LABEL)
                 && is_meant,
             hosts: vec![if host.is_empty() { "*" } else { host }.to_owned()],
+            bind: String::new(),
+            has_tls: at(it, &["tls"]).is_some_and(|it| !it.is_null()),
+            family: family(word(it, &["protocol"])),
             index: None,
             place: Place::new(object, &["spec", "listeners", &index.to_string()]),
         }
@@ -104,8 +113,7 @@ impl Server {
 
     /// Whether it takes TLS and does not say how, which the API server refuses.
     pub(super) fn lacks_tls(&self) -> bool {
-        let family = Protocol::parse(self.said(&["port", "protocol"])).map(Protocol::family);
-        family == Some(Family::Tls) && !self.has_tls()
+        self.family == Some(Family::Tls) && !self.has_tls
     }
 
     /// The name of the Secret with its certificate, if it names one.
@@ -135,10 +143,10 @@ impl Server {
     pub(super) fn is_lost_to(&self, other: &Self) -> bool {
         let (Some(own), Some(others)) = (self.index, other.index) else { return false };
         let is_same = self.place.object().id == other.place.object().id;
-        if is_same && own <= others || self.said(&["bind"]) != other.said(&["bind"]) {
+        if is_same && own <= others || self.bind != other.bind {
             return false;
         }
-        if self.has_tls() && other.has_tls() {
+        if self.has_tls && other.has_tls {
             let all = other.whole();
             if self.whole().iter().any(|it| all.contains(it)) {
                 return true;
@@ -161,16 +169,12 @@ impl Server {
         self.place.value().map_or("", |it| word(it, path))
     }
 
-    fn has_tls(&self) -> bool {
-        self.place.value().and_then(|it| at(it, &["tls"])).is_some_and(|it| !it.is_null())
-    }
-
     fn is_http(&self) -> bool {
-        Protocol::parse(self.said(&["port", "protocol"])).map(Protocol::family) == Some(Family::Http)
+        self.family == Some(Family::Http)
     }
 
     fn is_plain(&self) -> bool {
-        !self.has_tls() || self.is_http()
+        !self.has_tls || self.is_http()
     }
 
     /// Its hosts as istiod compares them: with their namespace, if it is one.
@@ -182,6 +186,10 @@ impl Server {
         };
         self.hosts.iter().map(whole).collect()
     }
+}
+
+fn family(protocol: &str) -> Option<Family> {
+    Protocol::parse(protocol).map(Protocol::family)
 }
 
 /// A host without its namespace.
