@@ -8,6 +8,7 @@ mod loss;
 mod mixed;
 mod outside;
 mod routes;
+mod rules;
 mod text;
 mod trees;
 mod unasked;

@@ -4,9 +4,9 @@ use serde_yaml::Value;
 
 use super::endpoint::Endpoint;
 use super::object::Place;
-use super::route::{rules, subset};
+use super::rules::{of_port, rules, subset};
 use super::service::{Known, Viewer};
-use super::value::{list, number, word, words};
+use super::value::{word, words};
 use crate::topology::NETWORK_LABEL;
 
 /// How a way is chosen among those of its call.
@@ -122,15 +122,6 @@ impl<'a> Balance<'a> {
         }
         let part = |text: &str, index: usize| text.split('/').nth(index).unwrap_or_default().to_owned();
         3 - (0..3).take_while(|it| part(own, *it) == part(&remote.locality, *it)).count()
-    }
-}
-
-/// What a policy says for a port; what a port does not say is not taken from the whole.
-fn of_port(policy: &Place, port: u16) -> Place {
-    let all = policy.value().map_or(&[][..], |it| list(it, &["portLevelSettings"]));
-    match all.iter().position(|it| number(it, &["port", "number"]) == Some(port)) {
-        Some(index) => policy.below(&["portLevelSettings", &index.to_string()]),
-        None => policy.clone(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::gateways::{self, GatewayPods, GatewayPort};
 use super::hop::{Break, HopKind, Passed, Trail};
 use super::object::Place;
 use super::pod::Pods;
-use super::route::{rules, subset, subsets};
+use super::rules::{rules, subset, subsets};
 use super::servers::{self, Server};
 use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer};
 use super::tls::{Speech, Spoken};

@@ -10,7 +10,7 @@ use super::cluster::Cluster;
 use super::hop::{Break, HopKind, Trail};
 use super::object::{Object, Place};
 use super::pod::{Pods, Target};
-use super::route::{rules, subset};
+use super::rules::{rules, subset};
 use super::service::{Known, KnownPort, Lookup, Viewer};
 use super::value::{at, fits, keys, list, number, pairs, shown, word, words};
 use crate::topology::NETWORK_LABEL;

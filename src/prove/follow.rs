@@ -13,7 +13,7 @@ use super::object::Object;
 use super::origin::Origin;
 use super::path::{Path, Stopped, Way};
 use super::reach::Step;
-use super::route::{Request, Target};
+use super::route::{Request, Target, destination};
 use super::service::{Known, KnownPort, Lookup};
 use super::tls::Speech;
 use super::{World, ingress};
@@ -122,7 +122,12 @@ impl<'a> Walk<'a> {
     fn look(&self, host: &str, target: &Target) -> Result<Known<'a>, Box<Break>> {
         let broken =
             |why: String| self.broken(HopKind::Route, why).at(target.place.as_ref().map(|it| it.below(&["host"])));
-        match self.origin.viewer.look_at(host, Some(target.port)) {
+        let viewer = &self.origin.viewer;
+        let lookup = match target.place {
+            Some(_) => destination(viewer, host, target.port),
+            None => viewer.look_at(host, Some(target.port)),
+        };
+        match lookup {
             // Istio has a cluster of the wildcard, and none of this name.
             Lookup::Seen(known) if known.host != host => {
                 Err(broken(format!("a route leads to `{host}`, of which {} has a wildcard only", known.object))
@@ -131,7 +136,7 @@ impl<'a> Walk<'a> {
             }
             Lookup::Seen(known) => match known.other_name().filter(|_| self.here().istio.minor >= 9) {
                 // Of a name that stands for one that stands for another, Istio takes the next one only.
-                Some(name) => match self.origin.viewer.look(name) {
+                Some(name) => match viewer.look(name) {
                     Lookup::Seen(known) if known.other_name().is_none() => Ok(known),
                     _ => Err(broken(format!(
                         "a route leads to `{host}`, which is `{name}`, and that is no host of the mesh"

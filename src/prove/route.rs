@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde_yaml::Value;
 
+use super::delegate::conflicts;
 use super::hop::{Break, HopKind, Trail};
 use super::matches::{Asker, Fit, MESH};
 use super::object::{Object, Place};
+use super::rules::as_spoken;
 use super::service::{Known, KnownPort, Lookup, Viewer, covers, not_exported, turn, whole};
 use super::value::{at, list, number, word, words};
 use crate::topology::{Family, Protocol, ROOT_NAMESPACE};
@@ -63,7 +65,13 @@ impl<'a> Request<'a> {
                 .effect("the call is passed on to an address at which nobody is: timeout, or connection refused")
                 .mend(format!("its ports are {}", has.join(", "))));
         };
-        if let Some((why, effect)) = self.spoken.and_then(|it| misunderstood(it, port.protocol)) {
+        let is_http = |it: Option<Protocol>| it.is_some_and(|it| it.family() == Family::Http);
+        let are_http = is_http(self.spoken) && is_http(port.protocol);
+        let asked = are_http.then(|| as_spoken(self.viewer, self.known, self.port)).flatten();
+        let wrong = self.spoken.and_then(|it| misunderstood(it, port.protocol));
+        if let (Some(rule), Some(_)) = (&asked, &wrong) {
+            self.trust_answer(rule.object(), trail);
+        } else if let Some((why, effect)) = wrong {
             let field = port.place.as_ref().map(|it| {
                 let of_service = if it.below(&["appProtocol"]).value().is_some() { "appProtocol" } else { "name" };
                 it.below(&[if self.known.is_service() { of_service } else { "protocol" }])
@@ -79,6 +87,15 @@ impl<'a> Request<'a> {
         let text = format!("port {} takes {said}", port.number);
         trail.holds(HopKind::Route, &self.viewer.cluster.name, said, text, port.place.clone());
         Ok(port.clone())
+    }
+
+    /// Takes on trust that a rule is told to the sidecars that answer, too, which lead on as callers speak, too.
+    fn trust_answer(&self, rule: &Object, trail: &mut Trail) {
+        let is_told = [self.known.namespace(), ROOT_NAMESPACE].contains(&rule.id.namespace.as_str());
+        if !is_told || !self.known.is_service() {
+            let host = &self.known.host;
+            trail.trusts(format!("that sidecars of `{host}` lead on what is spoken, as {rule} says of it"));
+        }
     }
 
     /// Where the routes of the host lead; the call itself if it has none.
@@ -170,6 +187,12 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Looks for a host to which a route leads. From 1.5 on, a Sidecar that lets in the routes lets in that, too.
+pub(super) fn destination<'a>(viewer: &Viewer<'a>, host: &str, port: u16) -> Lookup<'a> {
+    let is_let_in = viewer.is_gateway || viewer.cluster.istio.minor >= 5;
+    Viewer { is_gateway: is_let_in, ..viewer.clone() }.look_at(host, Some(port))
+}
+
 /// Where the routes of an object lead.
 pub(super) struct Led {
     pub(super) targets: Vec<Target>,
@@ -226,7 +249,7 @@ impl Asker<'_> {
     }
 
     /// The routes of an object that take requests, each with how many and where it stands. In the place of one that
-    /// names a delegate come those of the delegate; it is passed over if there is none.
+    /// names a delegate come those of the delegate that do not conflict with it; it is passed over if there is none.
     fn fitting<'b>(&'b self, object: &'b Arc<Object>, kind: &str) -> Result<Vec<(Fit, &'b Value, Place)>, Box<Break>> {
         let mut all = Vec::new();
         for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
@@ -247,9 +270,12 @@ impl Asker<'_> {
             let is_told = |it: &&Arc<Object>| not_exported(cluster, it, &object.id.namespace).is_none();
             for delegate in delegate.into_iter().filter(is_told) {
                 self.is_weighed(delegate)?;
-                for (index, route) in list(&delegate.value, &["spec", kind]).iter().enumerate() {
+                for (index, part) in list(&delegate.value, &["spec", kind]).iter().enumerate() {
+                    if conflicts(route, part) {
+                        continue;
+                    }
                     let place = Place::new(delegate, &["spec", kind, &index.to_string()]);
-                    all.push((fit.min(self.fit(kind, route, namespace)), route, place));
+                    all.push((fit.min(self.fit(kind, part, namespace)), part, place));
                 }
             }
         }
@@ -336,7 +362,7 @@ impl Asker<'_> {
         if kind == "http" && self.gateway == MESH {
             return self.port;
         }
-        match self.viewer.look(host) {
+        match destination(self.viewer, host, self.port) {
             Lookup::Seen(known) => match known.ports().as_slice() {
                 [only] => only.number,
                 _ => self.port,
@@ -393,39 +419,4 @@ fn misunderstood(spoken: Protocol, said: Option<Protocol>) -> Option<(String, &'
         (_, Family::Udp) | (Family::Udp, _) => "sidecars do not lead datagrams",
     };
     Some((format!("{} is spoken, and the port says {}", spoken.istio(), said.istio()), effect))
-}
-
-/// Each `DestinationRule` that a viewer applies to a host: of its own namespace, of the host's, or of the root.
-pub(super) fn rules<'a>(viewer: &Viewer<'a>, known: &Known<'a>) -> Vec<&'a Arc<Object>> {
-    let cluster = viewer.cluster;
-    let all = cluster.about("DestinationRule", &known.host);
-    for namespace in [viewer.namespace.as_str(), known.namespace(), ROOT_NAMESPACE] {
-        let seen: Vec<_> = all
-            .iter()
-            .filter(|it| it.id.namespace == namespace && not_exported(cluster, it, &viewer.namespace).is_none())
-            .copied()
-            .collect();
-        if let Some(first) = seen.first() {
-            // Those of the same host are merged; a wildcard is for what nothing more precise is about.
-            let host = |it: &Object| whole(word(&it.value, &["spec", "host"]), &it.id.namespace);
-            let wanted = host(first);
-            return seen.into_iter().filter(|it| host(it) == wanted).collect();
-        }
-    }
-    Vec::new()
-}
-
-/// The subset of a host, and its rule.
-pub(super) fn subset<'a>(rules: &[&'a Arc<Object>], name: &str) -> Option<(&'a Value, Place)> {
-    rules.iter().find_map(|rule| {
-        let subsets = list(&rule.value, &["spec", "subsets"]);
-        let index = subsets.iter().position(|it| word(it, &["name"]) == name)?;
-        Some((&subsets[index], Place::new(rule, &["spec", "subsets", &index.to_string()])))
-    })
-}
-
-/// The names of the subsets of a host.
-pub(super) fn subsets(rules: &[&Arc<Object>]) -> Vec<String> {
-    let all = rules.iter().flat_map(|it| list(&it.value, &["spec", "subsets"]));
-    all.map(|it| word(it, &["name"]).to_owned()).collect()
 }

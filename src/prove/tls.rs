@@ -4,7 +4,7 @@ use serde_yaml::Value;
 
 use super::hop::{Break, HopKind};
 use super::object::Place;
-use super::route::{rules, subset};
+use super::rules::{rules, subset};
 use super::service::{Known, KnownPort, Viewer};
 use super::value::{at, list, number, word};
 use crate::topology::{Family, Protocol};

@@ -7,7 +7,7 @@ use meshlatch::prove::{Path, Stopped, UnaskedKind, World};
 use crate::support;
 
 /// Services beside their caller, and one behind an ingress.
-const MESH: &str = r#"version: 1
+pub(super) const MESH: &str = r#"version: 1
 clusters: {one: {istio: "1.31.0"}}
 services:
   cart: {clusters: one, ports: {tcp: 7070}, workload: {image: example.com/cart}}
@@ -22,7 +22,7 @@ fn of_release(release: &str) -> String {
 }
 
 /// Another name of the pods of a service, with another port.
-fn alias(name: &str, app: &str, port: u16, target: u16, protocol: &str) -> String {
+pub(super) fn alias(name: &str, app: &str, port: u16, target: u16, protocol: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: default}}\n\
          spec: {{selector: {{app: {app}}}, ports: [{{name: {protocol}, port: {port}, targetPort: {target}}}]}}\n"
@@ -40,7 +40,7 @@ fn cart(spec: &str) -> String {
     route("cart", "cart.default.svc.cluster.local", spec)
 }
 
-fn shop(spec: &str) -> String {
+pub(super) fn shop(spec: &str) -> String {
     route("shop", "shop.default.svc.cluster.local", spec)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn tree(topology: &str, more: &[String]) -> BTreeMap<String, String> 
     tree
 }
 
-fn followed(topology: &str, tree: &BTreeMap<String, String>, callee: &str) -> Result<Path, Box<Stopped>> {
+pub(super) fn followed(topology: &str, tree: &BTreeMap<String, String>, callee: &str) -> Result<Path, Box<Stopped>> {
     let mesh = support::compile(topology);
     let world: World = super::world(&mesh, tree);
     let call = world.calls().find(|it| it.callee == callee).expect("it is declared");
@@ -857,4 +857,66 @@ fn a_weight_is_a_number_of_the_api() {
     }
     assert_eq!(with("2147483647"), "proved");
     assert_eq!(with("null"), "route: the weights of a route of VirtualService default/shop are 0 in all");
+}
+
+/// A route of a delegate that asks for what the route that names it does not take is none.
+#[test]
+fn a_route_of_a_delegate_that_conflicts_is_left_out() {
+    let own = "route: [{destination: {host: shop, port: {number: 8080}}}]";
+    let root = |matched: &str| shop(&format!("http: [{{match: [{matched}], delegate: {{name: part}}}}, {{{own}}}]"));
+    let part = |matched: &str| {
+        let spec = format!("http: [{{match: [{matched}], route: [{{destination: {{host: nobody}}}}]}}]");
+        route("part", "x", &spec).replace("hosts: [x], ", "")
+    };
+    for (of_root, of_part, is_taken) in [
+        ("{uri: {prefix: /a}}", "{uri: {prefix: /b}}", false),
+        ("{uri: {prefix: /a}}", "{uri: {prefix: /a/b}}", true),
+        ("{uri: {prefix: /a/b}}", "{uri: {prefix: /a}}", false),
+        ("{uri: {prefix: /a}}", "{uri: {exact: /a/b}}", true),
+        ("{uri: {exact: /a}}", "{uri: {exact: /a}}", true),
+        ("{uri: {exact: /a}}", "{uri: {prefix: /a}}", false),
+        ("{uri: {regex: /a}}", "{uri: {prefix: /a}}", false),
+        ("{uri: {prefix: /a}}", "{method: {exact: GET}}", true),
+        ("{method: {exact: PUT}}", "{method: {exact: GET}}", false),
+        ("{headers: {x: {exact: a}}}", "{headers: {x: {exact: b}}}", false),
+        ("{headers: {x: {exact: a}}}", "{headers: {y: {exact: b}}}", true),
+        ("{uri: {prefix: /a}}, {uri: {prefix: /b}}", "{uri: {prefix: /b}}", true),
+        ("{uri: {prefix: /a}}", "{uri: {prefix: /a}}, {uri: {prefix: /b}}", false),
+        ("{uri: {prefix: /a}, ignoreUriCase: true}", "{uri: {prefix: /a}}", false),
+        ("{sourceNamespace: default}", "{uri: {prefix: /a}}", false),
+    ] {
+        let ends = end(MESH, &[root(of_root), part(of_part)], "shop");
+        assert_eq!(ends != "proved", is_taken, "{of_root} {of_part}: {ends}");
+    }
+}
+
+/// Whoever is told of routes is told of the hosts to which they lead, from 1.5 on.
+#[test]
+fn a_sidecar_lets_in_to_where_routes_lead() {
+    let topology = MESH
+        .replace("cart: {clusters", "cart: {namespace: back, clusters")
+        .replace("shop: {clusters", "shop: {namespace: back, clusters")
+        .replace("web: {clusters", "web: {namespace: front, clusters");
+    let of = |istio: &str| {
+        let allowed = "allow: [T0306]\nclusters: {one: {";
+        topology.replace("1.31.0", istio).replace("clusters: {one: {", allowed)
+    };
+    let in_back = |text: String| text.replace("namespace: default", "namespace: back");
+    let host = "shop.back.svc.cluster.local";
+    let leads = "http: [{route: [{destination: {host: shop-v2.back.svc.cluster.local}}]}]";
+    let routes = route("shop", host, leads).replace("namespace: default", "namespace: front");
+    let second = in_back(alias("shop-v2", "shop", 8080, 8080, "http"));
+    // Of old, the bundles have none of their own.
+    let sidecar = format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: Sidecar\nmetadata: {{name: default, namespace: front}}\n\
+         spec: {{egress: [{{hosts: ['front/*', 'istio-system/*', 'back/{host}', 'back/cart.back.svc.cluster.local']}}]}}\n"
+    );
+    assert_eq!(end(&topology, &[routes.clone(), second.clone()], "shop"), "proved");
+    let more = [routes.clone(), second.clone(), sidecar];
+    assert_eq!(end(&of("1.5.10"), &more, "shop"), "proved");
+    let hides = |ends: &str| ends.contains("does not list `back/shop-v2.back.svc.cluster.local`");
+    assert!(hides(&end(&of("1.4.10"), &more, "shop")));
+    // To whom it is not exported it is not told all the same.
+    let kept = second.replace("namespace: back}", "namespace: back, annotations: {networking.istio.io/exportTo: .}}");
+    assert!(end(&topology, &[routes, kept], "shop").contains("is not exported to the namespace `front`"));
 }
