@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::gateways::{self, GatewayPods, GatewayPort};
 use super::hop::{Break, HopKind, Passed, Trail};
 use super::object::Place;
-use super::pod::Pods;
+use super::pod::{Pods, trust_to_run};
 use super::rules::{rules, subset, subsets};
 use super::servers::{self, Server};
 use super::service::{CLUSTER_DOMAIN, Known, KnownPort, Lookup, Viewer};
@@ -339,6 +339,7 @@ impl<'a> Crossing<'a> {
             let why = format!("the gateway sees the network `{view}` only, and the pods are in `{network}`");
             return Err(nobody(why).at(place.clone()).mend(format!("set it to `{network}`")));
         }
+        trust_to_run(pods.iter().map(|it| &it.0), trail);
         let field: &[&str] = if known.is_service() { &["metadata", "name"] } else { &["spec", "hosts"] };
         let text = format!("{} leads to {}", known.object, Endpoint::Pods(pods[0].0.clone(), None));
         trail.holds(HopKind::Owner, &owner.name, &known.object.id.name, text, known.place(field));

@@ -12,6 +12,7 @@ use super::name::{Found, Question};
 use super::object::Object;
 use super::origin::Origin;
 use super::path::{Path, Stopped, Way};
+use super::pod::trust_to_run;
 use super::reach::Step;
 use super::route::{Request, Target, destination};
 use super::service::{Known, KnownPort, Lookup};
@@ -226,6 +227,13 @@ impl<'a> Walk<'a> {
             let choice = Choice { target: order, ..Choice::default() };
             ways.push(Way { cluster: None, via: None, share: target.share, hops: Vec::new(), choice });
             return Ok(());
+        }
+        let pods = endpoints.iter().map(|it| match it {
+            Endpoint::Pods(pods, _) => Some(pods),
+            Endpoint::Address(_) => None,
+        });
+        if let Some(pods) = pods.collect::<Option<Vec<_>>>() {
+            trust_to_run(pods, trail);
         }
         let expected = self.expected(known, port)?;
         let balance = Balance::of(viewer, known, port.number, subset);

@@ -6,14 +6,23 @@ use std::sync::Arc;
 use serde_yaml::Value;
 
 use super::cluster::Cluster;
-use super::hop::{Break, HopKind};
+use super::hop::{Break, HopKind, Trail};
 use super::object::{Object, Place};
 use super::value::{at, fits, keys, list, number, pairs, text, word};
 use crate::topology::ROOT_NAMESPACE;
 
 /// Kinds that have pods.
-pub(super) const WORKLOADS: [&str; 7] =
-    ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"];
+pub(super) const WORKLOADS: [&str; 9] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Rollout",
+    "Job",
+    "CronJob",
+    "Pod",
+];
 
 /// The pods of a workload.
 #[derive(Debug, Clone)]
@@ -139,8 +148,11 @@ impl<'a> Pods<'a> {
 
     /// The number of a port on which they listen, if it is known; an error if they say their ports, and this is none.
     pub(super) fn listen(&self, target: &Target) -> Result<Option<u16>, ()> {
-        let containers = list(self.template(), &["spec", "containers"]);
-        let ports: Vec<_> = containers.iter().flat_map(|it| list(it, &["ports"])).collect();
+        let containers = list(self.template(), &["spec", "containers"]).iter();
+        // Of those that come first, some go on beside the others.
+        let first = list(self.template(), &["spec", "initContainers"]).iter();
+        let beside = first.filter(|it| word(it, &["restartPolicy"]) == "Always");
+        let ports: Vec<_> = containers.chain(beside).flat_map(|it| list(it, &["ports"])).collect();
         let is_meant = |it: &&&Value| match target {
             Target::Number(number) => self::number(it, &["containerPort"]) == Some(*number),
             Target::Name(name) => word(it, &["name"]) == name,
@@ -257,6 +269,14 @@ impl<'a> Pods<'a> {
             }
             (_, place) => Ok(place),
         }
+    }
+}
+
+/// Takes on trust that pods run if all of them are of kinds that end.
+pub(super) fn trust_to_run<'p>(pods: impl IntoIterator<Item = &'p Pods<'p>>, trail: &mut Trail) {
+    let all: Vec<_> = pods.into_iter().map(|it| it.object).collect();
+    if all.iter().all(|it| ["Job", "CronJob"].contains(&it.id.kind.as_str())) {
+        all.iter().for_each(|it| trail.trusts(format!("that pods of {it} are running")));
     }
 }
 
