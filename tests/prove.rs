@@ -7,6 +7,7 @@ mod listed;
 mod loss;
 mod mixed;
 mod outside;
+mod odd;
 mod pods;
 mod routes;
 mod rules;

@@ -9,9 +9,11 @@ use super::World;
 use super::call::Call;
 use super::cluster::Cluster;
 use super::hop::Passed;
+use super::matches::MESH;
 use super::object::{Object, Place};
 use super::pod::Pods;
-use super::service::{covers, not_exported, turn, whole};
+use super::service::{CLUSTER_DOMAIN, covers, not_exported, turn, whole};
+use super::unasked::hosts_led_to;
 use super::value::{at, fits, keys, list, pairs, word, words};
 use crate::topology::ROOT_NAMESPACE;
 
@@ -27,10 +29,23 @@ pub struct Odd {
     /// The namespace on whose pods it may act; `None` if all.
     namespace: Option<String>,
     selector: BTreeMap<String, String>,
-    /// The name on whose calls alone it may act, if it is one.
-    host: Option<String>,
+    hosts: Hosts,
     /// The namespaces on whose calls alone it may act, if they are some.
     callers: Option<BTreeSet<String>>,
+}
+
+/// On the calls of which hosts it may act.
+#[derive(Debug, Clone)]
+enum Hosts {
+    All,
+    /// Of routes, of sidecars or gateways.
+    Routed {
+        hosts: Vec<String>,
+        by_sidecars: bool,
+        by_gateways: bool,
+    },
+    /// Of a rule.
+    Ruled(Vec<String>),
 }
 
 impl PartialEq for Odd {
@@ -71,10 +86,11 @@ const KINDS: [&str; 10] = [
 ];
 
 /// Fields of these kinds that are not understood, where they stand.
-const FIELDS: [(&str, &[&str], &[&str]); 7] = [
+const FIELDS: [(&str, &[&str], &[&str]); 8] = [
     ("DestinationRule", &["spec"], &["workloadSelector"]),
     ("DestinationRule", &["spec", "trafficPolicy"], &["tunnel", "proxyProtocol"]),
-    ("VirtualService", &["spec", "http"], &["delegate", "fault", "rewrite"]),
+    ("VirtualService", &["spec", "http"], &["fault"]),
+    ("VirtualService", &["spec", "http", "rewrite"], &["authority"]),
     ("Sidecar", &["spec"], &["ingress", "outboundTrafficPolicy"]),
     ("Sidecar", &["spec", "egress"], &["port", "bind", "captureMode"]),
     ("Gateway", &["spec", "servers"], &["bind"]),
@@ -91,7 +107,7 @@ impl World {
                 place,
                 namespace: None,
                 selector: BTreeMap::new(),
-                host: None,
+                hosts: Hosts::All,
                 callers: None,
             });
             of_mesh.into_iter().chain(cluster.objects().flat_map(|it| of(cluster, it)))
@@ -102,8 +118,13 @@ impl World {
 fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
     let group = object.id.group.as_str();
     let kind = object.id.kind.as_str();
-    let namespace = Some(object.id.namespace.clone()).filter(|it| it != ROOT_NAMESPACE);
-    let selectors = [&["spec", "workloadSelector", "labels"][..], &["spec", "selector", "matchLabels"]];
+    // What is for some pods is for those of its own namespace.
+    let is_for_some = at(&object.value, &["spec", "workloadSelector"]).is_some();
+    let is_anywhere = ["VirtualService", "DestinationRule", "Gateway"].contains(&kind) && !is_for_some;
+    let namespace = Some(object.id.namespace.clone()).filter(|it| it != ROOT_NAMESPACE && !is_anywhere);
+    let of_others: &[&str] = &["spec", "selector", "matchLabels"];
+    let selectors: [&[&str]; 2] =
+        [&["spec", "workloadSelector", "labels"], if kind == "Gateway" { &["spec", "selector"] } else { of_others }];
     let selector = selectors.iter().map(|it| pairs(&object.value, it)).find(|it| !it.is_empty()).unwrap_or_default();
     let odd = |what: String, place: Place| Odd {
         cluster: cluster.name.clone(),
@@ -111,7 +132,7 @@ fn of(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
         place,
         namespace: namespace.clone(),
         selector: selector.clone(),
-        host: None,
+        hosts: Hosts::of(cluster, object),
         callers: None,
     };
     if kind == "NetworkPolicy" {
@@ -174,33 +195,105 @@ fn second_routes(cluster: &Cluster, object: &Arc<Object>) -> Vec<Odd> {
             place: Place::new(object, &["spec", "hosts", &index.to_string()]),
             namespace: None,
             selector: BTreeMap::new(),
-            host: Some(host),
+            hosts: Hosts::Routed { hosts: vec![host], by_sidecars: true, by_gateways: false },
             callers: Some(callers),
         })
     });
     second.collect()
 }
 
-/// The value at a way, or each element of the list there, with its way.
+/// The value at a way, with its way; each element where there are lists.
 fn expanded<'a>(value: &'a Value, path: &[&str]) -> Vec<(Vec<String>, &'a Value)> {
-    let way: Vec<String> = path.iter().map(|it| (*it).to_owned()).collect();
-    let elements = list(value, path);
-    if elements.is_empty() {
-        return at(value, path).map(|it| (way, it)).into_iter().collect();
+    let mut all = vec![(Vec::new(), value)];
+    for key in path {
+        all = all
+            .into_iter()
+            .filter_map(|(way, it)| Some(([way, vec![(*key).to_owned()]].concat(), it.get(*key)?)))
+            .flat_map(|(way, it)| match it.as_sequence() {
+                Some(list) => {
+                    let way = |index: usize| [way.clone(), vec![index.to_string()]].concat();
+                    list.iter().enumerate().map(|(index, it)| (way(index), it)).collect()
+                }
+                None => vec![(way, it)],
+            })
+            .collect();
     }
-    let element = |(index, it): (usize, &'a Value)| {
-        let mut way = way.clone();
-        way.push(index.to_string());
-        (way, it)
+    all
+}
+
+impl Hosts {
+    fn of(cluster: &Cluster, object: &Arc<Object>) -> Self {
+        match object.id.kind.as_str() {
+            "VirtualService" => {
+                let gateways: Vec<&str> =
+                    roots(cluster, object).iter().flat_map(|it| words(&it.value, &["spec", "gateways"])).collect();
+                Self::Routed {
+                    hosts: own_hosts(cluster, object),
+                    by_sidecars: gateways.is_empty() || gateways.contains(&MESH),
+                    by_gateways: gateways.iter().any(|it| *it != MESH),
+                }
+            }
+            "DestinationRule" => {
+                let host = whole(word(&object.value, &["spec", "host"]), &object.id.namespace);
+                let leads = |it: &&Arc<Object>| hosts_led_to(it).any(|it| covers(&host, &it));
+                let led = cluster.of_kind_anywhere("VirtualService").filter(leads);
+                let led: Vec<String> = led.flat_map(|it| own_hosts(cluster, it)).collect();
+                Self::Ruled([led, vec![host]].concat())
+            }
+            _ => Self::All,
+        }
+    }
+
+    fn have(&self, call: &Call, cluster: &str) -> bool {
+        let from_outside = call.door.iter().flat_map(|it| &it.hosts);
+        match self {
+            Self::All => true,
+            Self::Routed { hosts, by_sidecars, by_gateways } => {
+                let is_from_outside = |it: &String| from_outside.clone().any(|to| covers(it, to) || covers(to, it));
+                cluster == call.cluster
+                    && match call.door {
+                        Some(_) => *by_gateways && hosts.iter().any(is_from_outside),
+                        None => *by_sidecars && hosts.iter().any(|it| covers(it, &call.host)),
+                    }
+            }
+            Self::Ruled(hosts) => {
+                // A gateway may know it by the name of its Service.
+                let mut parts = call.host.splitn(3, '.');
+                let (name, namespace) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                let service = (cluster != call.cluster).then(|| format!("{name}.{namespace}.{CLUSTER_DOMAIN}"));
+                let names: Vec<&String> = from_outside.chain([&call.host]).chain(&service).collect();
+                hosts.iter().any(|host| names.iter().any(|it| covers(host, it)))
+            }
+        }
+    }
+}
+
+/// The hosts whose routes a `VirtualService` has; those of others if it is their delegate.
+fn own_hosts(cluster: &Cluster, object: &Arc<Object>) -> Vec<String> {
+    let hosts = |it: &&Arc<Object>| -> Vec<String> {
+        words(&it.value, &["spec", "hosts"]).map(|host| whole(host, &it.id.namespace)).collect()
     };
-    elements.iter().enumerate().map(element).collect()
+    roots(cluster, object).iter().flat_map(hosts).collect()
+}
+
+/// A `VirtualService`, or those that name it as their delegate.
+fn roots<'a>(cluster: &'a Cluster, object: &'a Arc<Object>) -> Vec<&'a Arc<Object>> {
+    if !list(&object.value, &["spec", "hosts"]).is_empty() {
+        return vec![object];
+    }
+    let names = |it: &&Arc<Object>| {
+        list(&it.value, &["spec", "http"]).iter().filter_map(|it| at(it, &["delegate"])).any(|delegate| {
+            let namespace = Some(word(delegate, &["namespace"])).filter(|it| !it.is_empty());
+            word(delegate, &["name"]) == object.id.name && namespace.unwrap_or(&it.id.namespace) == object.id.namespace
+        })
+    };
+    cluster.of_kind_anywhere("VirtualService").filter(names).collect()
 }
 
 impl Odd {
     /// Whether it may act on a call that passes these pods.
     pub(super) fn may_act_on(&self, call: &Call, passed: &Passed) -> bool {
-        let is_called = |host: &String| covers(host, &call.host) && self.cluster == call.cluster;
-        self.host.as_ref().is_none_or(is_called)
+        self.hosts.have(call, &self.cluster)
             && self.callers.as_ref().is_none_or(|it| it.contains(&call.namespace))
             && self.cluster == passed.cluster
             && self.namespace.as_ref().is_none_or(|it| *it == passed.namespace)

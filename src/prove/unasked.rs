@@ -211,11 +211,14 @@ fn is_asked<'a, I: Iterator<Item = &'a str>>(host: &str, has: impl Fn(&str) -> b
     has(host) || host.starts_with('*') && all().any(|it| covers(host, it))
 }
 
-/// The hosts to which a VirtualService leads.
-fn hosts_led_to(object: &Object) -> impl Iterator<Item = String> {
+/// The hosts to which a VirtualService leads, or copies requests.
+pub(super) fn hosts_led_to(object: &Object) -> impl Iterator<Item = String> {
     let ways = ["http", "tls", "tcp"].into_iter().flat_map(|it| list(&object.value, &["spec", it]));
-    let hosts = ways.flat_map(|it| list(it, &["route"])).map(|it| word(it, &["destination", "host"]));
-    hosts.map(|it| whole(it, &object.id.namespace))
+    let hosts = ways.flat_map(|it| {
+        let all = list(it, &["route"]).iter().chain(list(it, &["mirrors"]));
+        all.map(|it| word(it, &["destination", "host"])).chain([word(it, &["mirror", "host"])])
+    });
+    hosts.filter(|it| !it.is_empty()).map(|it| whole(it, &object.id.namespace))
 }
 
 /// The hosts that gateways pass on by their server name.

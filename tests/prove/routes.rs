@@ -890,6 +890,34 @@ fn a_route_of_a_delegate_that_conflicts_is_left_out() {
     }
 }
 
+/// Where requests are copied to is needed.
+#[test]
+fn a_mirror_is_not_dead() {
+    let topology = MESH.replace(
+        "ingress:\n",
+        "externals: {stripe: {hosts: api.stripe.com, ports: {https: 443}, callers: [web]}}\ningress:\n",
+    );
+    let entry = |host: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: copy, namespace: default}}\n\
+             spec: {{hosts: [{host}], location: MESH_EXTERNAL, resolution: DNS, \
+             ports: [{{number: 80, name: http, protocol: HTTP}}]}}\n"
+        )
+    };
+    let dead = |mirror: &str| {
+        let own = "route: [{destination: {host: shop, port: {number: 8080}}}]";
+        let more = [shop(&format!("http: [{{{own}, {mirror}}}]")), entry("copy.example.com")];
+        let mesh = support::compile(&topology);
+        let world = super::world(&mesh, &tree(&topology, &more));
+        let proof = world.prove();
+        let dead = proof.unasked.iter().filter(|it| it.kind == UnaskedKind::Dead);
+        dead.map(|it| it.what.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(dead("timeout: 1s"), ["ServiceEntry default/copy"]);
+    assert_eq!(dead("mirror: {host: copy.example.com}"), Vec::<String>::new());
+    assert_eq!(dead("mirrors: [{destination: {host: copy.example.com}}]"), Vec::<String>::new());
+}
+
 /// Whoever is told of routes is told of the hosts to which they lead, from 1.5 on.
 #[test]
 fn a_sidecar_lets_in_to_where_routes_lead() {

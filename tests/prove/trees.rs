@@ -116,8 +116,8 @@ fn what_is_not_understood_is_named_with_the_calls_on_which_it_may_act() {
     assert_eq!(odd("east", &all), [("EnvoyFilter istio-system/it".to_owned(), 2)]);
     let plugin = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: it, namespace: shop}\nspec: {selector: {matchLabels: {app: stock}}}\n";
     assert_eq!(odd("east", plugin), [("WasmPlugin shop/it".to_owned(), 1)]);
-    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: it, namespace: shop}\nspec: {hosts: [other.shop.global], http: [{fault: {abort: {httpStatus: 500}}, route: [{destination: {host: cart}}]}]}\n";
-    assert_eq!(odd("west", route), [("`fault` of VirtualService shop/it".to_owned(), 2)]);
+    let route = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: it, namespace: shop}\nspec: {hosts: [stock.shop.global], http: [{fault: {abort: {httpStatus: 500}}, route: [{destination: {host: cart}}]}]}\n";
+    assert_eq!(odd("west", route), [("`fault` of VirtualService shop/it".to_owned(), 1)]);
     let telemetry = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: it, namespace: shop}\n";
     assert_eq!(odd("west", telemetry), []);
 }
