@@ -14,13 +14,13 @@ fn is_outside(root: &Value, part: &Value) -> bool {
     let differ = |path: &[&str]| differ(at(root, path), at(part, path));
     let of_key = |field: &&str| keys(part, &[field]).any(|key| differ(&[field, key]));
     let ignores_case = |it: &Value| at(it, &["ignoreUriCase"]) == Some(&Value::Bool(true));
-    let (port, namespace) = (number(root, &["port"]), word(root, &["sourceNamespace"]));
+    let namespace = word(root, &["sourceNamespace"]);
     let labels = pairs(root, &["sourceLabels"]);
     let gateways = list(root, &["gateways"]);
     ["uri", "scheme", "method", "authority"].iter().any(|it| differ(&[it]))
         || ["headers", "withoutHeaders", "queryParams"].iter().any(of_key)
         || ignores_case(root) != ignores_case(part)
-        || port.zip(number(part, &["port"])).is_some_and(|(root, part)| root != part)
+        || number(root, &["port"]).zip(number(part, &["port"])).is_some_and(|(root, part)| root != part)
         || !namespace.is_empty() && namespace != word(part, &["sourceNamespace"])
         || pairs(part, &["sourceLabels"]).iter().any(|(key, it)| labels.get(key).is_some_and(|root| root != it))
         || !gateways.is_empty() && words(part, &["gateways"]).any(|it| !gateways.iter().any(|root| root == it))

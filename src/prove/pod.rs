@@ -276,7 +276,9 @@ impl<'a> Pods<'a> {
 pub(super) fn trust_to_run<'p>(pods: impl IntoIterator<Item = &'p Pods<'p>>, trail: &mut Trail) {
     let all: Vec<_> = pods.into_iter().map(|it| it.object).collect();
     if all.iter().all(|it| ["Job", "CronJob"].contains(&it.id.kind.as_str())) {
-        all.iter().for_each(|it| trail.trusts(format!("that pods of {it} are running")));
+        for it in all {
+            trail.trusts(format!("that pods of {it} are running"));
+        }
     }
 }
 

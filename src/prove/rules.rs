@@ -1,4 +1,4 @@
-//! DestinationRules: which a viewer applies to a host, and their subsets.
+//! `DestinationRule`s: which a viewer applies to a host, and their subsets.
 
 use std::sync::Arc;
 

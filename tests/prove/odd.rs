@@ -29,9 +29,9 @@ fn routes_act_on_the_calls_of_their_hosts() {
     let own = "route: [{destination: {host: shop.default.svc.cluster.local, port: {number: 8080}}}]";
     let fault = format!("http: [{{fault: {{abort: {{httpStatus: 500, percentage: {{value: 100}}}}}}, {own}}}]");
     let near = route("shop", "shop", &fault);
-    assert_eq!(acts(&topology, &[near.clone()]), is("`fault` of VirtualService default/shop", &["shop"]));
+    assert_eq!(acts(&topology, std::slice::from_ref(&near)), is("`fault` of VirtualService default/shop", &["shop"]));
     let far = elsewhere(&route("shop", "shop.default.svc.cluster.local", &fault));
-    assert_eq!(acts(&topology, &[far.clone()]), is("`fault` of VirtualService infra/shop", &["shop"]));
+    assert_eq!(acts(&topology, std::slice::from_ref(&far)), is("`fault` of VirtualService infra/shop", &["shop"]));
     assert_eq!(acts(&topology, &[elsewhere(&near)]), is("`fault` of VirtualService infra/shop", &[]));
     // Those of gateways act on what comes through them.
     let door = |host: &str| route("x", host, &format!("gateways: [door], {fault}"));

@@ -1,4 +1,4 @@
-//! DestinationRules: which of them a sidecar or a gateway applies, and what they say of what is spoken.
+//! `DestinationRule`s: which of them a sidecar or a gateway applies, and what they say of what is spoken.
 
 use super::routes::{MESH, end, followed, tree};
 
@@ -27,7 +27,7 @@ services:
 fn a_gateway_in_the_root_namespace_takes_the_rules_of_the_service_first() {
     let plain = rule("cart", "shop", "host: cart, trafficPolicy: {tls: {mode: DISABLE}}");
     let everybody = rule("all", "istio-system", EVERYBODY);
-    let wrong = end(ACROSS, &[plain.clone()], "cart");
+    let wrong = end(ACROSS, std::slice::from_ref(&plain), "cart");
     assert!(wrong.starts_with("chain: ") || wrong.starts_with("owner: ") || wrong.starts_with("tls: "), "{wrong}");
     assert_eq!(end(ACROSS, &[everybody.clone(), plain.clone()], "cart"), wrong);
     // One for the root namespace alone is meant for its gateways.
