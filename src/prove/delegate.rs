@@ -1,8 +1,15 @@
-//! Delegates of routes: which of their routes are within the one that names them.
+//! Delegates of routes: whose routes stand in the place of one that names them.
 
 use serde_yaml::Value;
 
 use super::value::{at, keys, list, number, pairs, word, words};
+
+/// The namespace and the name of the delegate that a route names, which stands in a namespace.
+pub(super) fn named<'v>(route: &'v Value, namespace: &'v str) -> Option<(&'v str, &'v str)> {
+    let delegate = at(route, &["delegate"])?;
+    let said = Some(word(delegate, &["namespace"])).filter(|it| !it.is_empty());
+    Some((said.unwrap_or(namespace), word(delegate, &["name"])))
+}
 
 /// Whether Istio leaves out a route of a delegate, for it asks for what the one that names it does not take.
 pub(super) fn conflicts(root: &Value, part: &Value) -> bool {

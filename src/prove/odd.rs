@@ -8,6 +8,7 @@ use serde_yaml::Value;
 use super::World;
 use super::call::Call;
 use super::cluster::Cluster;
+use super::delegate;
 use super::hop::Passed;
 use super::matches::MESH;
 use super::object::{Object, Place};
@@ -281,11 +282,9 @@ fn roots<'a>(cluster: &'a Cluster, object: &'a Arc<Object>) -> Vec<&'a Arc<Objec
     if !list(&object.value, &["spec", "hosts"]).is_empty() {
         return vec![object];
     }
+    let own = (object.id.namespace.as_str(), object.id.name.as_str());
     let names = |it: &&Arc<Object>| {
-        list(&it.value, &["spec", "http"]).iter().filter_map(|it| at(it, &["delegate"])).any(|delegate| {
-            let namespace = Some(word(delegate, &["namespace"])).filter(|it| !it.is_empty());
-            word(delegate, &["name"]) == object.id.name && namespace.unwrap_or(&it.id.namespace) == object.id.namespace
-        })
+        list(&it.value, &["spec", "http"]).iter().any(|route| delegate::named(route, &it.id.namespace) == Some(own))
     };
     cluster.of_kind_anywhere("VirtualService").filter(names).collect()
 }

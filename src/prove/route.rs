@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_yaml::Value;
 
-use super::delegate::conflicts;
+use super::delegate;
 use super::hop::{Break, HopKind, Trail};
 use super::matches::{Asker, Fit, MESH};
 use super::object::{Object, Place};
@@ -255,7 +255,7 @@ impl Asker<'_> {
         for (index, route) in list(&object.value, &["spec", kind]).iter().enumerate() {
             let fit = self.fit(kind, route, &object.id.namespace);
             let place = Place::new(object, &["spec", kind, &index.to_string()]);
-            let Some(delegate) = at(route, &["delegate"]) else {
+            let Some((namespace, name)) = delegate::named(route, &object.id.namespace) else {
                 all.push((fit, route, place));
                 continue;
             };
@@ -264,14 +264,12 @@ impl Asker<'_> {
             if cluster.istio.minor < 8 {
                 return Ok(Vec::new());
             }
-            let namespace = Some(word(delegate, &["namespace"])).filter(|it| !it.is_empty());
-            let namespace = namespace.unwrap_or(&object.id.namespace);
-            let delegate = cluster.get("VirtualService", namespace, word(delegate, &["name"]));
+            let delegate = cluster.get("VirtualService", namespace, name);
             let is_told = |it: &&Arc<Object>| not_exported(cluster, it, &object.id.namespace).is_none();
             for delegate in delegate.into_iter().filter(is_told) {
                 self.is_weighed(delegate)?;
                 for (index, part) in list(&delegate.value, &["spec", kind]).iter().enumerate() {
-                    if conflicts(route, part) {
+                    if delegate::conflicts(route, part) {
                         continue;
                     }
                     let place = Place::new(delegate, &["spec", kind, &index.to_string()]);
